@@ -1,0 +1,1 @@
+"""The model abstraction: unified request and response, provider adapters, catalog, prices, transport."""

@@ -1,0 +1,1 @@
+"""Provider simulators that speak each vendor's wire format and can fail in every way."""

@@ -1,0 +1,1 @@
+"""A/B tests across providers: jobs, scoring, statistics, verdicts."""

@@ -1,0 +1,1 @@
+"""Metrics of every call into Postgres, rollups, pairwise comparison, reports."""

@@ -1,0 +1,1 @@
+"""The web pages, live over the bus."""

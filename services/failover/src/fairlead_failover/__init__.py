@@ -1,0 +1,1 @@
+"""Failover configuration, the fleet breakers, recovery, log and analytics."""

@@ -1,0 +1,1 @@
+"""Provider health: probes, windows, score, status, alerts."""

@@ -1,0 +1,1 @@
+"""Routing rules, strategies, the compiled route table, explain and dry-run."""
