@@ -1,0 +1,1 @@
+"""The NATS bus: connection rules, topology, publishing, redelivery policy, request/reply."""

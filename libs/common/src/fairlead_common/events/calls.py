@@ -1,0 +1,107 @@
+"""What became of every request and of every attempt at a provider. Sources: the edges, abtest's workers, health's probes."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from fairlead_common.events.event import Event, token
+from fairlead_common.outcomes import CallState, ErrorClass
+
+
+class CallKind(StrEnum):
+    """Why a call was made; only ``live`` ones are traffic that routing and comparison speak about by default."""
+
+    LIVE = "live"
+    PROBE = "probe"
+    ABTEST = "abtest"
+    DRILL = "drill"
+    SHADOW = "shadow"
+
+
+class Attempt(BaseModel):
+    """One try at one provider, measured at our side of the wire."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    provider: str
+    model: str
+    offset_ms: float
+    """Start of the attempt, counted from the start of the call."""
+    duration_ms: float
+    """To the last byte, or to the failure."""
+    ttft_ms: float | None = None
+    """To the first token of the answer; None when none came."""
+    error_class: ErrorClass | None = None
+    """None = the provider did its part completely."""
+    status: int | None = None
+    retry_after_s: float | None = None
+    provider_request_id: str | None = None
+    reason: str = "primary"
+    """Why this target was tried: primary, failover, retry, hedge, panic, half_open."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+    """None = unknown, never zero by default."""
+    finish_reason: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True when the provider delivered a complete answer."""
+        return self.error_class is None
+
+
+class Call(BaseModel):
+    """One request of a caller, or one probe or test call, from its arrival to its end."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    call_id: str
+    """UUID v7; also the request id the caller saw. Unique: whatever counts calls counts it once."""
+    kind: CallKind = CallKind.LIVE
+    workspace_id: int = 1
+    key_id: str | None = None
+    api: str = "chat.completions"
+    requested_model: str
+    stream: bool = False
+    started_at: AwareDatetime
+    state: CallState
+    status: int
+    """HTTP status the caller got (a stream that broke after its head keeps its 200; ``state`` tells)."""
+    provider: str | None = None
+    """Who answered; None when nobody did."""
+    model: str | None = None
+    rule: str | None = None
+    table_version: int | None = None
+    failover: bool = False
+    """True when the answer came from another target than the first of the plan."""
+    duration_ms: float
+    ttft_ms: float | None = None
+    overhead_ms: float | None = None
+    """Time the edge itself added: total less the time of the attempts."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+    """Sum over the attempts that billed; None when any of them is unknown."""
+    attempts: tuple[Attempt, ...] = ()
+    error_code: str | None = None
+    trace_id: str | None = None
+    test_id: int | None = None
+    """The A/B test this call belongs to."""
+
+
+class CallsCompleted(Event):
+    """A frame: many calls in one message. A frame that is sent again keeps its event_id."""
+
+    subject_prefix: ClassVar[str] = "calls.completed"
+
+    source: str
+    calls: tuple[Call, ...]
+
+    @property
+    def subject(self) -> str:
+        return f"{self.subject_prefix}.{token(self.source)}"
