@@ -52,7 +52,11 @@ AWAY: Final = (
 def is_away(error: BaseException) -> bool:
     """True when the error says that something we depend on is not there now, so that waiting helps."""
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)) or is_away_cause(error)
+        return (
+            error.connection_invalidated
+            or isinstance(error, (OperationalError, InterfaceError))
+            or is_away_cause(error)
+        )
     return isinstance(error, AWAY)
 
 
@@ -87,7 +91,12 @@ class RedeliveryPolicy(BaseMiddleware[Any, Any]):
     ) -> bool | None:
         """Decide; the acknowledgement middleware outside of this one carries the decision out."""
         messages = _jetstream_messages(self.msg)
-        if exc_val is None or isinstance(exc_val, HandlerException) or not isinstance(exc_val, Exception) or not messages:
+        if (
+            exc_val is None
+            or isinstance(exc_val, HandlerException)
+            or not isinstance(exc_val, Exception)
+            or not messages
+        ):
             return False
         deliveries = max(m.metadata.num_delivered or 1 for m in messages)
         wait_s = verdict(exc_val, deliveries)
@@ -115,5 +124,5 @@ async def _dead_letter(message: Msg, error: BaseException, deliveries: int) -> N
         "Fairlead-Deliveries": str(deliveries),
         "Fairlead-Stream-Sequence": str(sequence),
     }
-    jetstream = message._client.jetstream()  # noqa: SLF001 - nats-py offers no public way from a message to its client
+    jetstream = message._client.jetstream()
     await jetstream.publish(f"dlq.{message.subject}", message.data, headers=headers)

@@ -67,7 +67,9 @@ STREAMS: Final = (
         max_age_s=0,
         options={"allow_msg_schedules": True, "allow_msg_ttl": True, "allow_rollup_hdrs": True},
     ),
-    Stream("ABTEST_JOBS", ("abtest.jobs.>",), "one job per prompt and arm", retention="workqueue", max_age_s=0),
+    Stream(
+        "ABTEST_JOBS", ("abtest.jobs.>",), "one job per prompt and arm", retention="workqueue", max_age_s=0
+    ),
     Stream("ABTEST_RESULTS", ("abtest.results.>",), "results of A/B test jobs", max_age_s=30 * DAY_S),
     Stream("REPORTS", ("reports.published.>",), "reports, from comparison", max_age_s=90 * DAY_S),
     Stream("DLQ", ("dlq.>",), "messages a handler gave up on", max_age_s=30 * DAY_S),
@@ -77,15 +79,21 @@ HEALTH_CALLS: Final = Durable("health-calls", "CALLS", "calls.completed.>")
 HEALTH_PROBES: Final = Durable("health-probes", "PROBES", "probes.due.>", ack_wait_s=60)
 FAILOVER_CALLS: Final = Durable("failover-calls", "CALLS", "calls.completed.>")
 FAILOVER_STATUS: Final = Durable("failover-status", "STATUS", "provider.status.>")
-ROUTING_STATUS: Final = Durable("routing-status", "STATUS", "provider.status.>", deliver_policy="last_per_subject")
+ROUTING_STATUS: Final = Durable(
+    "routing-status", "STATUS", "provider.status.>", deliver_policy="last_per_subject"
+)
 ROUTING_CALLS: Final = Durable("routing-calls", "CALLS", "calls.completed.>")
 ROUTING_PERFORMANCE: Final = Durable(
     "routing-performance", "PERFORMANCE", "provider.performance.>", deliver_policy="last_per_subject"
 )
-COMPARISON_CALLS: Final = Durable("comparison-calls", "CALLS", "calls.completed.>", ack_wait_s=60, max_ack_pending=5000)
+COMPARISON_CALLS: Final = Durable(
+    "comparison-calls", "CALLS", "calls.completed.>", ack_wait_s=60, max_ack_pending=5000
+)
 COMPARISON_RESULTS: Final = Durable("comparison-results", "ABTEST_RESULTS", "abtest.results.>")
 COMPARISON_SWITCHES: Final = Durable("comparison-switches", "FAILOVER", "failover.>")
-ABTEST_JOBS: Final = Durable("abtest-jobs", "ABTEST_JOBS", "abtest.jobs.>", ack_wait_s=30, max_ack_pending=256)
+ABTEST_JOBS: Final = Durable(
+    "abtest-jobs", "ABTEST_JOBS", "abtest.jobs.>", ack_wait_s=30, max_ack_pending=256
+)
 
 DURABLES: Final = (
     HEALTH_CALLS,
@@ -186,7 +194,9 @@ async def apply(client: Client, replicas: int = 1) -> None:
         await _put_stream(client, bucket_config(bucket, replicas))
     for durable in DURABLES:
         request = {"stream_name": durable.stream, "config": consumer_config(durable), "action": ""}
-        await _api(client, f"CONSUMER.CREATE.{durable.stream}.{durable.name}.{durable.filter_subject}", request)
+        await _api(
+            client, f"CONSUMER.CREATE.{durable.stream}.{durable.name}.{durable.filter_subject}", request
+        )
 
 
 async def _put_stream(client: Client, config: dict[str, Any]) -> None:

@@ -1,0 +1,78 @@
+"""Subscribing to the durables of the topology: stream, durable and acknowledgement policy are always named.
+
+FastStream's default *terminates* a message on its first error; here a failed message is redelivered with backoff, as
+``fairlead_common.bus.redelivery`` decides.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from faststream import AckPolicy
+from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from nats.js.api import ConsumerConfig
+
+from fairlead_common.bus.topology import Durable
+
+Handler = Callable[[bytes, NatsMessage], Awaitable[None]]
+BatchHandler = Callable[[list[bytes], NatsMessage], Awaitable[None]]
+
+FETCH_TIMEOUT_S = 2.0
+"""A fetch that was under way when the server died waits this long before it asks the new one."""
+
+
+async def raw_body(message: NatsMessage) -> bytes:
+    """Decoder that leaves the bytes alone: handlers parse into their event type, so a bad message is poison, not a crash."""
+    return message.body
+
+
+def consume(broker: NatsBroker, durable: Durable, handler: Handler, *, in_flight: int = 16) -> None:
+    """Call ``handler(body, message)`` for each message of ``durable``, up to ``in_flight`` at a time.
+
+    The handler returns = acknowledged; it raises = see ``redelivery``. It must be idempotent on ``event_id``.
+    """
+
+    async def deliver(message: NatsMessage) -> None:
+        await handler(message.body, message)
+
+    deliver.__name__ = handler.__name__
+    broker.subscriber(
+        durable.filter_subject,
+        durable=durable.name,
+        stream=JStream(durable.stream, declare=False),
+        config=_config(durable),
+        pull_sub=PullSub(batch_size=in_flight, timeout=FETCH_TIMEOUT_S),
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+        decoder=raw_body,
+        title=durable.name,
+    )(deliver)
+
+
+def consume_batches(
+    broker: NatsBroker, durable: Durable, handler: BatchHandler, *, size: int = 500, wait_s: float = 0.25
+) -> None:
+    """Call ``handler(bodies, message)`` for batches of up to ``size`` messages, collected for up to ``wait_s``.
+
+    The batch is acknowledged as a whole, or redelivered as a whole: the handler itself must set aside messages
+    that cannot be parsed (see ``redelivery.dead_letter_body``).
+    """
+
+    async def deliver(bodies: Any, message: NatsMessage) -> None:
+        del bodies  # FastStream's decoded form; the raw list is exact
+        raw = message.raw_message
+        await handler([m.data for m in raw] if isinstance(raw, list) else [raw.data], message)
+
+    deliver.__name__ = handler.__name__
+    broker.subscriber(
+        durable.filter_subject,
+        durable=durable.name,
+        stream=JStream(durable.stream, declare=False),
+        config=_config(durable),
+        pull_sub=PullSub(batch_size=size, timeout=wait_s, batch=True),
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+        title=durable.name,
+    )(deliver)
+
+
+def _config(durable: Durable) -> ConsumerConfig:
+    """Only consulted when the durable is missing, which ``setup`` rules out; kept equal so that nothing can differ."""
+    return ConsumerConfig(ack_wait=durable.ack_wait_s, max_ack_pending=durable.max_ack_pending)

@@ -1,0 +1,1 @@
+"""Postgres: the connection, the one Alembic history, and the outbox that ties events to transactions."""

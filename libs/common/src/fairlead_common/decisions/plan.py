@@ -1,0 +1,108 @@
+"""The types of a routing decision: what is asked, what is known of the fleet, and the ordered plan that comes out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from fairlead_common.decisions.targets import Measured, Target
+
+
+class Reason(StrEnum):
+    """Why a target is in a plan at its place."""
+
+    PRIMARY = "primary"
+    """The first choice of the rule."""
+    FAILOVER = "failover"
+    """Stands in when those before it fail."""
+    HALF_OPEN = "half_open"
+    """Its breaker lets this one request through to see whether it is well again."""
+    PANIC = "panic"
+    """Nothing is known to be well; the least bad is tried all the same."""
+
+
+class GateState(StrEnum):
+    """A breaker's state, local or of the fleet."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    RECOVERING = "recovering"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """How much of its traffic a provider or target may get now."""
+
+    state: GateState = GateState.CLOSED
+    share: float = 1.0
+    """0 to 1: below 1 only while recovering."""
+    retry_at: float | None = None
+    """Unix time at which an open gate is tried again; None = unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRequest:
+    """What routing needs to know of a request."""
+
+    requested_model: str
+    workspace_id: int = 1
+    needs: frozenset[str] = frozenset()
+    """Capabilities the request uses; see ``Candidate.capabilities``."""
+    input_tokens: int = 0
+    """Estimate."""
+    max_output_tokens: int | None = None
+    stream: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The caller's ``metadata`` and chosen headers, for conditions."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """What this process knows of the providers now, from snapshots and from its own calls. Missing = unknown = usable."""
+
+    status: Mapping[str, str] = field(default_factory=dict)
+    """provider to healthy, degraded, down, unknown, maintenance."""
+    fleet_gates: Mapping[str, Gate] = field(default_factory=dict)
+    """provider to the fleet's gate, from failover."""
+    local_gates: Mapping[Target, Gate] = field(default_factory=dict)
+    """target to this process's own breaker."""
+    measured: Mapping[Target, Measured] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One target of a plan."""
+
+    target: Target
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A candidate that is not in the plan, and why, in words for people."""
+
+    target: Target
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Targets in the order in which they are to be tried; at least one."""
+
+    steps: tuple[Step, ...]
+    rule: str | None
+    """Name of the rule that decided; None = the default."""
+    strategy: str
+    table_version: int
+    excluded: tuple[Excluded, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoCapacity:
+    """Nothing can serve the request. ``status`` is the HTTP status the caller deserves."""
+
+    status: int
+    code: str
+    message: str
+    excluded: tuple[Excluded, ...] = ()
+    retry_after_s: float | None = None

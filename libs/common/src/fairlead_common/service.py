@@ -1,0 +1,240 @@
+"""The life of a control service: connect, wire up, run until told to stop, stop in order.
+
+A service is ``async def wire(runtime)``: it registers its subscribers on ``runtime.broker`` and its endless jobs with
+``runtime.spawn``. A job that ends with an error ends the process; whatever supervises it starts it again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from faststream.nats import NatsBroker
+from faststream.nats.opentelemetry import NatsTelemetryMiddleware
+from faststream.nats.prometheus import NatsPrometheusMiddleware
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from fairlead_common.bus.connection import CONNECT_OPTIONS, log_bus_error
+from fairlead_common.bus.publishing import JetStreamPublisher
+from fairlead_common.bus.redelivery import RedeliveryPolicy, is_away
+from fairlead_common.bus.topology import STREAMS
+from fairlead_common.db.database import Database
+from fairlead_common.ids import new_id
+from fairlead_common.readiness import Check, check_bus, mount_readiness
+from fairlead_common.settings import Settings, SettingsError
+from fairlead_common.telemetry import configure_logging, configure_tracing
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+STOP_TIMEOUT_S = 20.0
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+@dataclass
+class Runtime:
+    """What a service is given to wire itself up."""
+
+    name: str
+    settings: Settings
+    broker: NatsBroker
+    client: Client
+    """The broker's connection, for publishing, buckets and requests."""
+    database: Database
+    publisher: JetStreamPublisher
+    registry: CollectorRegistry
+    http: FastAPI
+    """Serves /livez, /readyz, /metrics; a service may add routes."""
+    owner: str
+    """Unique name of this process, for leases."""
+    jobs: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
+    closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    def spawn(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run ``job()`` until the service stops; start it once the subscribers run."""
+        self.jobs.append(job)
+
+    def on_stop(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call ``close()`` at the end, last registered first."""
+        self.closing.append(close)
+
+
+Wire = Callable[[Runtime], Awaitable[None]]
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to the service, not to its HTTP server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def main(name: str, settings_type: type[AnySettings], wire: Wire) -> None:
+    """Entry point of ``python -m fairlead_<name>``. Bad settings: one line, exit code 2."""
+    try:
+        settings = settings_type.from_env(os.environ)
+        if settings.postgres_dsn is None:
+            raise SettingsError(
+                "FAIRLEAD_POSTGRES_DSN is not set; expected postgresql://user:password@host:port/database"
+            )
+    except SettingsError as error:
+        sys.stderr.write(f"fairlead {name}: {error}\n")
+        sys.exit(2)
+    configure_logging(settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(name, settings, wire))
+
+
+async def run(name: str, settings: Settings, wire: Wire, stop: asyncio.Event | None = None) -> None:
+    """Run a service until SIGTERM or SIGINT (or until ``stop`` is set, when one is given).
+
+    Raises:
+        Exception: whatever a job died of.
+    """
+    if stop is None:
+        stop = _stop_on_signals()
+    checks: dict[str, Check] = {}
+    registry = _registry()
+    http = FastAPI(title=f"fairlead-{name}")
+    mount_readiness(http, checks, registry)
+    checks["started"] = _not_started
+    server = _Server(_http_config(http, settings))
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve())
+        try:
+            if (runtime := await _until(stop, partial(_build, name, settings, registry, http))) is not None:
+                await _life(runtime, wire, checks, stop)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def _life(runtime: Runtime, wire: Wire, checks: dict[str, Check], stop: asyncio.Event) -> None:
+    stopping = False
+    try:
+        await wire(runtime)
+        await runtime.broker.start()
+        checks["bus"] = partial(check_bus, runtime.client)
+        checks["database"] = runtime.database.ping
+        checks.pop("started")
+        logger.info("%s is up", runtime.name)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job()) for job in runtime.jobs]
+            await stop.wait()
+            stopping = True
+            await runtime.broker.stop()
+            for task in tasks:
+                task.cancel()
+    finally:
+        if not stopping:
+            await runtime.broker.stop()
+        for close in reversed(runtime.closing):
+            await close()
+        await runtime.database.close()
+
+
+async def _build(name: str, settings: Settings, registry: CollectorRegistry, http: FastAPI) -> Runtime:
+    """Connect to the bus and see that the topology is there; the database connects lazily."""
+    tracing = configure_tracing(name, settings)
+    broker = NatsBroker(
+        settings.nats_url.get_secret_value().split(","),
+        name=f"fairlead-{name}-{settings.instance}",
+        error_cb=log_bus_error,
+        graceful_timeout=STOP_TIMEOUT_S,
+        logger=None,
+        middlewares=(
+            NatsTelemetryMiddleware(tracer_provider=tracing),
+            NatsPrometheusMiddleware(registry=registry, app_name=f"fairlead-{name}"),
+            RedeliveryPolicy,
+        ),
+        **CONNECT_OPTIONS,
+    )
+    client = await broker.connect()
+    try:
+        await client.jetstream(timeout=5).stream_info(STREAMS[-1].name)
+    except BaseException:
+        await broker.stop()
+        raise
+    dsn = settings.postgres_dsn.get_secret_value() if settings.postgres_dsn else ""
+    return Runtime(
+        name=name,
+        settings=settings,
+        broker=broker,
+        client=client,
+        database=Database(dsn, application_name=f"fairlead-{name}"),
+        publisher=JetStreamPublisher(client.jetstream(timeout=5)),
+        registry=registry,
+        http=http,
+        owner=f"{settings.instance}:{new_id()}",
+    )
+
+
+Result = TypeVar("Result")
+
+
+async def _until(stop: asyncio.Event, attempt: Callable[[], Awaitable[Result]]) -> Result | None:
+    """Try until it works; None when told to stop before."""
+    while not stop.is_set():
+        try:
+            return await attempt()
+        except (NatsError, OSError, TimeoutError) as error:
+            logger.warning("waiting for the bus: %s: %s", type(error).__name__, error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RETRY_S)
+    return None
+
+
+async def retrying(what: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
+    """Call ``attempt`` until it works, riding out everything that is merely away; other errors are raised."""
+    while True:
+        try:
+            return await attempt()
+        except Exception as error:
+            if not is_away(error):
+                raise
+            logger.warning("%s: %s: %s; again in %.1f s", what, type(error).__name__, error, RETRY_S)
+            await asyncio.sleep(RETRY_S)
+
+
+async def _not_started() -> None:
+    raise RuntimeError("still starting: waiting for the bus")
+
+
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def _http_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+    )
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

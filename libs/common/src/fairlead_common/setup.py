@@ -1,0 +1,46 @@
+"""``python -m fairlead_common.setup``: database schema and bus topology, before any service starts. Safe to run again."""
+
+import asyncio
+import os
+import sys
+
+from pydantic import SecretStr
+
+from fairlead_common.access import ensure_bootstrap_key
+from fairlead_common.bus.connection import connect
+from fairlead_common.bus.topology import apply
+from fairlead_common.db.upgrade import upgrade
+from fairlead_common.settings import Settings, SettingsError
+
+
+class SetupSettings(Settings):
+    """What the one-shot needs beside the common settings."""
+
+    stream_replicas: int = 1
+    """Copies of each stream and bucket: 1 on a single server, 3 on a cluster."""
+    bootstrap_key: SecretStr | None = None
+    """An API key of workspace 1 that must exist afterwards; only its hash is stored."""
+
+
+async def main(settings: SetupSettings) -> None:
+    """Do both, then make the bootstrap key known."""
+    if settings.postgres_dsn is None:
+        raise SettingsError(
+            "FAIRLEAD_POSTGRES_DSN is not set; expected postgresql://user:password@host:port/database"
+        )
+    dsn = settings.postgres_dsn.get_secret_value()
+    await upgrade(dsn)
+    client = await connect(settings.nats_url.get_secret_value(), "fairlead-setup", allow_reconnect=False)
+    try:
+        await apply(client, settings.stream_replicas)
+    finally:
+        await client.close()
+    if settings.bootstrap_key is not None:
+        await ensure_bootstrap_key(dsn, settings.bootstrap_key.get_secret_value())
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(SetupSettings.from_env(os.environ)))
+    except SettingsError as error:
+        sys.exit(f"fairlead setup: {error}")

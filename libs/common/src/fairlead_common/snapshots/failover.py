@@ -1,0 +1,45 @@
+"""Values of the ``failover`` bucket, from failover: ``policy.<workspace id>`` and ``fleet``."""
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from fairlead_common.decisions.plan import GateState
+
+
+class PolicySnapshot(BaseModel):
+    """How one workspace fails over. Without one: any equivalent may stand in."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    workspace_id: int
+    version: int
+    enabled: bool = True
+    """False: only what the caller named is tried."""
+    primary_provider: str | None = None
+    """Preferred wherever it can serve the request; None = the order of the rule alone."""
+    fallback_providers: tuple[str, ...] = ()
+    """Stand-ins, in order; empty = every provider with an equivalent, in the order of the rule."""
+    conditions: dict[str, float | bool] = {}
+    """Thresholds that trigger a failover; see the failover service's documentation."""
+
+
+class FleetGate(BaseModel):
+    """The fleet's breaker of one provider."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    state: GateState
+    share: float = Field(ge=0, le=1)
+    since: AwareDatetime
+    retry_at: AwareDatetime | None = None
+    reason: str
+    sequence: int
+    """Grows with each change of this gate."""
+
+
+class FleetSnapshot(BaseModel):
+    """All gates that are not simply closed, by provider."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: int
+    gates: dict[str, FleetGate] = {}

@@ -1,0 +1,36 @@
+"""Value of the ``routes`` bucket, key = workspace id: the enabled routing rules of one workspace, from routing."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Strategy(StrEnum):
+    """What a rule ranks by."""
+
+    LATENCY = "latency"
+    COST = "cost"
+    QUALITY = "quality"
+    BALANCED = "balanced"
+
+
+class RuleSnapshot(BaseModel):
+    """One enabled rule. A smaller ``priority`` is looked at first; ``conditions`` is validated before it gets here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    rule_id: int
+    name: str
+    strategy: Strategy
+    priority: int
+    conditions: dict[str, object]
+
+
+class RoutesSnapshot(BaseModel):
+    """All rules of a workspace, by priority, then id."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    workspace_id: int
+    version: int
+    rules: tuple[RuleSnapshot, ...] = ()

@@ -1,0 +1,71 @@
+"""Followers on a real server: values arrive, survive a killed server, and a restart without any."""
+
+import asyncio
+from pathlib import Path
+
+from fairlead_common.bus.connection import connect
+from fairlead_common.snapshots.follower import SnapshotFollower
+from fairlead_common.snapshots.publisher import SnapshotPublisher
+from nats.aio.client import Client
+
+from tests.support.servers import NatsServer
+from tests.support.waiting import until
+
+
+async def test_values_arrive_change_and_vanish(nats_client: Client) -> None:
+    publisher = SnapshotPublisher(nats_client, "routes")
+    follower = SnapshotFollower[bytes]("routes", bytes)
+    await publisher.put("1", b"one")
+    task = asyncio.create_task(follower.follow(nats_client))
+    await follower.synced.wait()
+    assert dict(follower) == {"1": b"one"}
+    await publisher.put("1", b"two")
+    await until(lambda: follower.get("1") == b"two")
+    await publisher.delete("1")
+    await until(lambda: "1" not in follower)
+    task.cancel()
+
+
+async def test_an_unchanged_value_is_not_written_again(nats_client: Client) -> None:
+    publisher = SnapshotPublisher(nats_client, "routes")
+    assert await publisher.put("1", b"one")
+    assert not await publisher.put("1", b"one")
+    assert await publisher.read("1") == (1, b"one")
+
+
+async def test_the_copy_on_disk_serves_without_a_bus(nats_client: Client, tmp_path: Path) -> None:
+    disk = tmp_path / "routes.json"
+    first = SnapshotFollower[bytes]("routes", bytes, disk=disk)
+    await SnapshotPublisher(nats_client, "routes").put("1", b"one")
+    task = asyncio.create_task(first.follow(nats_client))
+    await first.synced.wait()
+    await until(disk.exists)
+    task.cancel()
+    second = SnapshotFollower[bytes]("routes", bytes, disk=disk)
+    assert second.load_disk()
+    assert dict(second) == {"1": b"one"}
+    assert disk.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_damaged_copy_is_ignored(tmp_path: Path) -> None:
+    disk = tmp_path / "routes.json"
+    disk.write_text("{")
+    assert not SnapshotFollower[bytes]("routes", bytes, disk=disk).load_disk()
+
+
+async def test_a_killed_server_is_followed_again(nats_server: NatsServer) -> None:
+    client = await connect(nats_server.url, "follower")
+    follower = SnapshotFollower[bytes]("routes", bytes)
+    await SnapshotPublisher(client, "routes").put("1", b"one")
+    task = asyncio.create_task(follower.follow(client))
+    await follower.synced.wait()
+    nats_server.kill()
+    assert follower["1"] == b"one"
+    nats_server.start()
+    await nats_server.ready()
+    other = await connect(nats_server.url, "writer")
+    await SnapshotPublisher(other, "routes").put("1", b"two")
+    await until(lambda: follower.get("1") == b"two")
+    task.cancel()
+    await other.close()
+    await client.close()

@@ -1,0 +1,1 @@
+"""What tests of several members share: real servers, and waiting for conditions."""
