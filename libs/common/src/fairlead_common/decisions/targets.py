@@ -22,7 +22,7 @@ class Candidate:
     named: bool
     """True: what the caller asked for resolves to it; False: an equivalent, allowed only as a stand-in."""
     capabilities: frozenset[str] | None = None
-    """tools, parallel_tools, vision, structured_output, reasoning, streaming, logprobs, ...; None = unknown (not refused for that)."""
+    """tools, vision, structured_output, reasoning, streaming, ...; None = unknown, and then not refused for that."""
     context_window: int | None = None
     """Tokens."""
     max_output_tokens: int | None = None
