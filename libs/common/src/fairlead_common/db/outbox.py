@@ -27,7 +27,8 @@ IDLE_S = 1.0
 
 async def put(session: AsyncSession, owner: str, event: Event) -> None:
     """Leave ``event`` to the relay of ``owner`` (the service's name), in the caller's transaction."""
-    await session.execute(
+    connection = await session.connection()
+    await connection.execute(
         text(
             "INSERT INTO outbox (owner, subject, msg_id, payload) VALUES (:owner, :subject, :msg_id, :payload)"
         ),
@@ -71,7 +72,8 @@ class OutboxRelay:
     async def send_batch(self) -> int:
         """Send up to ``BATCH`` events; how many were sent."""
         async with self._database.transaction() as session:
-            rows = await session.execute(
+            connection = await session.connection()
+            rows = await connection.execute(
                 text(
                     "SELECT id, subject, msg_id, payload FROM outbox WHERE owner = :owner"
                     " ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED"
@@ -82,7 +84,7 @@ class OutboxRelay:
             for _, subject, msg_id, payload in found:
                 await self._send(subject, payload.encode(), {"Nats-Msg-Id": msg_id})
             if found:
-                await session.execute(
+                await connection.execute(
                     text("DELETE FROM outbox WHERE id = ANY(:ids)"), {"ids": [row[0] for row in found]}
                 )
         return len(found)
