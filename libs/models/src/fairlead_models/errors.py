@@ -1,0 +1,118 @@
+"""What can go wrong between a caller and a provider.
+
+::
+
+    FairleadModelsError
+    +-- InvalidRequest          the caller's own fault; nothing was sent
+    |   +-- UnknownModel        no such model, alias or class
+    +-- ProviderError           one attempt at one provider failed; ``error_class`` says how
+    +-- ProvidersFileError      the providers file cannot be used
+"""
+
+from fairlead_common.outcomes import ErrorClass
+
+EXCERPT = 300
+
+
+class FairleadModelsError(Exception):
+    """Root of this library's errors."""
+
+
+class InvalidRequest(FairleadModelsError):
+    """The request cannot be understood or is not allowed; ``param`` is the path of the wrong field."""
+
+    def __init__(self, message: str, param: str | None = None, code: str | None = None, status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+        self.status = status
+
+
+class UnknownModel(InvalidRequest):
+    """Nothing of that name can be routed to."""
+
+    def __init__(self, name: str, near: tuple[str, ...] = ()) -> None:
+        hint = f" Did you mean {', '.join(near)}?" if near else " GET /v1/models lists what there is."
+        super().__init__(f"The model '{name}' does not exist.{hint}", "model", "model_not_found", 404)
+
+
+class ProvidersFileError(FairleadModelsError):
+    """The providers file is wrong; the message says where, what was expected, and what to do."""
+
+
+class ProviderError(FairleadModelsError):
+    """One attempt failed. Status decides the class, then the kind of transport failure, never message text."""
+
+    def __init__(
+        self,
+        error_class: ErrorClass,
+        message: str,
+        *,
+        provider: str = "",
+        model: str = "",
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        provider_request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.error_class = error_class
+        self.message = message[:EXCERPT]
+        self.provider = provider
+        self.model = model
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.code = code
+        self.param = param
+        self.provider_request_id = provider_request_id
+
+    @property
+    def retryable(self) -> bool:
+        """True when another target may succeed with the same request."""
+        return self.error_class.retryable_elsewhere
+
+    def __str__(self) -> str:
+        where = f"{self.provider}/{self.model}: " if self.provider else ""
+        return f"{where}{self.error_class}: {self.message}"
+
+
+_BY_STATUS = {
+    400: ErrorClass.BAD_REQUEST,
+    401: ErrorClass.AUTH,
+    402: ErrorClass.QUOTA_EXHAUSTED,
+    403: ErrorClass.AUTH,
+    404: ErrorClass.NOT_FOUND,
+    405: ErrorClass.NOT_FOUND,
+    408: ErrorClass.SERVER_ERROR,
+    409: ErrorClass.SERVER_ERROR,
+    413: ErrorClass.BAD_REQUEST,
+    415: ErrorClass.BAD_REQUEST,
+    422: ErrorClass.BAD_REQUEST,
+    429: ErrorClass.RATE_LIMITED,
+    498: ErrorClass.AUTH,
+    499: ErrorClass.SERVER_ERROR,
+    503: ErrorClass.OVERLOADED,
+    529: ErrorClass.OVERLOADED,
+}
+
+_QUOTA_CODES = {
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "billing_hard_limit_reached",
+    "enforced_spend_limit_reached",
+    "billing_error",
+}
+
+
+def classify_status(status: int, code: str | None = None) -> ErrorClass:
+    """Class of an HTTP error status; ``code`` is the vendor's machine-readable code or type, where status is not enough."""
+    if status in (400, 429) and code in _QUOTA_CODES:
+        return ErrorClass.QUOTA_EXHAUSTED
+    if status == 429 and code == "overloaded_error":
+        return ErrorClass.OVERLOADED
+    found = _BY_STATUS.get(status)
+    if found is not None:
+        return found
+    return ErrorClass.SERVER_ERROR if status >= 500 else ErrorClass.BAD_REQUEST
