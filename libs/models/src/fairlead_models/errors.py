@@ -21,7 +21,9 @@ class FairleadModelsError(Exception):
 class InvalidRequest(FairleadModelsError):
     """The request cannot be understood or is not allowed; ``param`` is the path of the wrong field."""
 
-    def __init__(self, message: str, param: str | None = None, code: str | None = None, status: int = 400) -> None:
+    def __init__(
+        self, message: str, param: str | None = None, code: str | None = None, status: int = 400
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param

@@ -16,7 +16,7 @@ class SseEvent(NamedTuple):
     data: bytes
 
 
-class SseTooLarge(ValueError):  # noqa: N818 - a fact about the stream
+class SseTooLarge(ValueError):
     """An event did not end within the bound."""
 
 

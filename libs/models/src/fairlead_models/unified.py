@@ -141,7 +141,9 @@ class ChatRequest:
         if self.response_format is not None and self.response_format.kind == "json_schema":
             found.add("structured_output")
         for message in self.messages:
-            if isinstance(message.content, list) and any(isinstance(part, ImagePart) for part in message.content):
+            if isinstance(message.content, list) and any(
+                isinstance(part, ImagePart) for part in message.content
+            ):
                 found.add("vision")
         return frozenset(found)
 

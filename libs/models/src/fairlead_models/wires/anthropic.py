@@ -3,8 +3,8 @@
 from typing import Any
 
 import orjson
-
 from fairlead_common.outcomes import ErrorClass
+
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
 from fairlead_models.sse import SseEvent, SseParser, SseTooLarge
@@ -63,7 +63,9 @@ UNSUPPORTED = {
     "top_logprobs": "not offered by the Messages API",
 }
 
-KNOWN_TOP = frozenset("id type role model content stop_reason stop_sequence usage container context_management stop_details".split())
+KNOWN_TOP = frozenset(
+    "id type role model content stop_reason stop_sequence usage container context_management stop_details".split()
+)
 STREAM_EVENTS = frozenset(
     "message_start content_block_start content_block_delta content_block_stop message_delta message_stop ping error".split()
 )
@@ -194,7 +196,11 @@ def _output(request: ChatRequest, body: dict[str, Any], warnings: list[Unhonoure
             output["effort"] = EFFORT[request.reasoning_effort]
             body["thinking"] = {"type": "adaptive"}
         elif request.reasoning_effort != "none":
-            warnings.append(Unhonoured("reasoning_effort", f"'{request.reasoning_effort}' is not one of {', '.join(EFFORT)}"))
+            warnings.append(
+                Unhonoured(
+                    "reasoning_effort", f"'{request.reasoning_effort}' is not one of {', '.join(EFFORT)}"
+                )
+            )
     if output:
         body["output_config"] = output
 
@@ -219,11 +225,15 @@ def blocks_of(message: Message) -> list[dict[str, Any]]:
     if message.role == "tool":
         return [{"type": "tool_result", "tool_use_id": message.tool_call_id or "", "content": message.text()}]
     content = message.content
-    blocks = [{"type": "text", "text": content}] if isinstance(content, str) and content else []
+    blocks: list[dict[str, Any]] = (
+        [{"type": "text", "text": content}] if isinstance(content, str) and content else []
+    )
     if isinstance(content, list):
         blocks = [part_of(part) for part in content]
     for call in message.tool_calls:
-        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": object_of(call.arguments)})
+        blocks.append(
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": object_of(call.arguments)}
+        )
     return blocks
 
 
@@ -243,15 +253,22 @@ def part_of(part: Part) -> dict[str, Any]:
     if isinstance(part, ImagePart):
         if part.url is not None:
             return {"type": "image", "source": {"type": "url", "url": part.url}}
-        return {"type": "image", "source": {"type": "base64", "media_type": part.media_type, "data": part.data}}
+        return {
+            "type": "image",
+            "source": {"type": "base64", "media_type": part.media_type, "data": part.data},
+        }
     raise ProviderError(
-        ErrorClass.UNSUPPORTED, f"content of type '{part.kind}' cannot be sent to this provider", param="messages"
+        ErrorClass.UNSUPPORTED,
+        f"content of type '{part.kind}' cannot be sent to this provider",
+        param="messages",
     )
 
 
 def choice_of(content: list[dict[str, Any]]) -> Choice:
     """All blocks of an answer as one choice."""
-    text, thinking, calls = [], [], []
+    text: list[str] = []
+    thinking: list[str] = []
+    calls: list[ToolCall] = []
     for block in content:
         kind = block["type"]
         if kind == "text":
@@ -259,7 +276,9 @@ def choice_of(content: list[dict[str, Any]]) -> Choice:
         elif kind == "thinking":
             thinking.append(block.get("thinking") or "")
         elif kind == "tool_use":
-            calls.append(ToolCall(block["id"], block["name"], orjson.dumps(block.get("input") or {}).decode()))
+            calls.append(
+                ToolCall(block["id"], block["name"], orjson.dumps(block.get("input") or {}).decode())
+            )
         elif kind != "redacted_thinking":
             DRIFT.note("anthropic", "content", str(kind))
     return Choice(text="".join(text) if text else None, reasoning="".join(thinking) or None, tool_calls=calls)
@@ -332,7 +351,8 @@ class AnthropicStream:
         elif kind == "message_delta":
             self._usage.update({k: v for k, v in (found.get("usage") or {}).items() if v is not None})
             return ChatChunk(
-                finish_reason=finish_of((found.get("delta") or {}).get("stop_reason")), usage=usage_of(self._usage)
+                finish_reason=finish_of((found.get("delta") or {}).get("stop_reason")),
+                usage=usage_of(self._usage),
             )
         elif kind == "message_stop":
             self._stopped = True
@@ -377,5 +397,8 @@ def _stream_error(detail: object) -> ProviderError:
     kind = {"overloaded_error": ErrorClass.OVERLOADED, "rate_limit_error": ErrorClass.RATE_LIMITED}
     code = str(found.get("type"))
     return ProviderError(
-        kind.get(code, ErrorClass.STREAM_ERROR), str(found.get("message") or "error in the stream"), status=200, code=code
+        kind.get(code, ErrorClass.STREAM_ERROR),
+        str(found.get("message") or "error in the stream"),
+        status=200,
+        code=code,
     )

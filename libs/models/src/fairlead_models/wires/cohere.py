@@ -3,8 +3,8 @@
 from typing import Any
 
 import orjson
-
 from fairlead_common.outcomes import ErrorClass
+
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
 from fairlead_models.sse import SseEvent, SseParser, SseTooLarge
@@ -52,7 +52,7 @@ EVENTS = frozenset(
     "message-start content-start content-delta content-end tool-plan-delta tool-call-start tool-call-delta tool-call-end"
     " citation-start citation-end message-end debug".split()
 )
-KNOWN_TOP = frozenset("id finish_reason message usage logprobs prompt meta".split())
+KNOWN_TOP = frozenset(["id", "finish_reason", "message", "usage", "logprobs", "prompt", "meta"])
 
 
 class CohereWire:
@@ -96,7 +96,9 @@ class CohereWire:
         except (KeyError, TypeError, AttributeError) as error:
             raise malformed("the answer", error) from error
         if choice.finish_reason is FinishReason.ERROR:
-            raise ProviderError(ErrorClass.SERVER_ERROR, f"the answer ended with {found['finish_reason']}", status=200)
+            raise ProviderError(
+                ErrorClass.SERVER_ERROR, f"the answer ended with {found['finish_reason']}", status=200
+            )
         return ChatResponse(
             id=found.get("id"),
             model=None,
@@ -133,7 +135,9 @@ def _more(request: ChatRequest, body: dict[str, Any], warnings: list[Unhonoured]
     if choice is not None and choice.mode in ("required", "none", "function"):
         body["tool_choice"] = "NONE" if choice.mode == "none" else "REQUIRED"
         if choice.mode == "function":
-            body["tools"] = [tool for tool in body.get("tools", ()) if tool["function"]["name"] == choice.name]
+            body["tools"] = [
+                tool for tool in body.get("tools", ()) if tool["function"]["name"] == choice.name
+            ]
     wanted = request.response_format
     if wanted is not None and wanted.kind != "text":
         body["response_format"] = {"type": "json_object"}
@@ -176,7 +180,9 @@ def message_of(message: Message) -> dict[str, Any]:
 def _part(part: TextPart | ImagePart | OtherPart) -> dict[str, Any]:
     if isinstance(part, OtherPart):
         raise ProviderError(
-            ErrorClass.UNSUPPORTED, f"content of type '{part.kind}' cannot be sent to this provider", param="messages"
+            ErrorClass.UNSUPPORTED,
+            f"content of type '{part.kind}' cannot be sent to this provider",
+            param="messages",
         )
     return part_of(part)
 
@@ -261,7 +267,9 @@ class CohereStream:
         elif kind == "message-end":
             return self._end(found.get("delta") or {})
         elif "error" in found or ("message" in found and "delta" not in found):
-            raise ProviderError(ErrorClass.STREAM_ERROR, str(found.get("message") or found.get("error")), status=200)
+            raise ProviderError(
+                ErrorClass.STREAM_ERROR, str(found.get("message") or found.get("error")), status=200
+            )
         elif kind not in EVENTS:
             DRIFT.note("cohere", "event", str(kind))
         return None
@@ -272,7 +280,12 @@ class CohereStream:
         function = call.get("function") or {}
         return ChatChunk(
             tool_calls=[
-                ToolCallDelta(found.get("index") or 0, call.get("id"), function.get("name"), function.get("arguments") or "")
+                ToolCallDelta(
+                    found.get("index") or 0,
+                    call.get("id"),
+                    function.get("name"),
+                    function.get("arguments") or "",
+                )
             ]
         )
 

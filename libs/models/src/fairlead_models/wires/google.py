@@ -4,8 +4,8 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-
 from fairlead_common.outcomes import ErrorClass
+
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError, classify_status
 from fairlead_models.sse import SseParser, SseTooLarge
@@ -56,7 +56,15 @@ FINISH = {
 }
 
 LEVELS = {"minimal": "LOW", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "HIGH", "max": "HIGH"}
-BUDGETS = {"none": 0, "minimal": 256, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 32768, "max": 32768}
+BUDGETS = {
+    "none": 0,
+    "minimal": 256,
+    "low": 1024,
+    "medium": 8192,
+    "high": 24576,
+    "xhigh": 32768,
+    "max": 32768,
+}
 
 KNOWN_TOP = frozenset(
     "candidates usageMetadata modelVersion responseId promptFeedback createTime modelStatus error serviceTier".split()
@@ -90,7 +98,9 @@ class GoogleWire:
         found = load_object(body, "the answer")
         DRIFT.fields(self.name, "answer", found, KNOWN_TOP)
         try:
-            choices = [choice_of(each, position) for position, each in enumerate(found.get("candidates") or ())]
+            choices = [
+                choice_of(each, position) for position, each in enumerate(found.get("candidates") or ())
+            ]
             if not choices:
                 choices = [blocked(found)]
             usage = usage_of(found.get("usageMetadata"))
@@ -111,7 +121,11 @@ class GoogleWire:
         detail = load_error(body).get("error")
         detail = detail if isinstance(detail, dict) else {}
         return error_of(
-            status, headers, detail.get("message"), code=detail.get("status"), retry_s=_retry_info(detail.get("details"))
+            status,
+            headers,
+            detail.get("message"),
+            code=detail.get("status"),
+            retry_s=_retry_info(detail.get("details")),
         )
 
     def stream_decoder(self) -> StreamDecoder:
@@ -125,7 +139,11 @@ class GoogleWire:
     def decode_models(self, body: bytes) -> list[str]:
         """See ``Wire.decode_models``."""
         data = load_object(body, "the list of models").get("models", [])
-        return [str(each["name"]).removeprefix("models/") for each in data if isinstance(each, dict) and "name" in each]
+        return [
+            str(each["name"]).removeprefix("models/")
+            for each in data
+            if isinstance(each, dict) and "name" in each
+        ]
 
 
 def _retry_info(details: object) -> float | None:
@@ -218,7 +236,7 @@ def parts_of(message: Message, names: dict[str, str]) -> list[dict[str, Any]]:
         response = result if isinstance(result, dict) else {"result": result}
         return [{"functionResponse": {"id": message.tool_call_id, "name": name, "response": response}}]
     content = message.content
-    parts = [{"text": content}] if isinstance(content, str) and content else []
+    parts: list[dict[str, Any]] = [{"text": content}] if isinstance(content, str) and content else []
     if isinstance(content, list):
         parts = [part_of(part) for part in content]
     for call in message.tool_calls:
@@ -232,10 +250,17 @@ def part_of(part: Part) -> dict[str, Any]:
         return {"text": part.text}
     if isinstance(part, ImagePart):
         if part.url is not None:
-            return {"fileData": {"fileUri": part.url, **({"mimeType": part.media_type} if part.media_type else {})}}
+            return {
+                "fileData": {
+                    "fileUri": part.url,
+                    **({"mimeType": part.media_type} if part.media_type else {}),
+                }
+            }
         return {"inlineData": {"mimeType": part.media_type, "data": part.data}}
     raise ProviderError(
-        ErrorClass.UNSUPPORTED, f"content of type '{part.kind}' cannot be sent to this provider", param="messages"
+        ErrorClass.UNSUPPORTED,
+        f"content of type '{part.kind}' cannot be sent to this provider",
+        param="messages",
     )
 
 
@@ -249,7 +274,9 @@ def blocked(found: dict[str, Any]) -> Choice:
 
 def choice_of(found: dict[str, Any], position: int) -> Choice:
     """One candidate."""
-    text, thoughts, calls = [], [], []
+    text: list[str] = []
+    thoughts: list[str] = []
+    calls: list[ToolCall] = []
     for part in (found.get("content") or {}).get("parts") or ():
         if "functionCall" in part:
             call = part["functionCall"]
@@ -336,11 +363,17 @@ class GoogleStream:
             if finish is not None:
                 self._finished.add(choice.index)
             calls = [
-                ToolCallDelta(before + offset, call.id if call.id else None, call.name, call.arguments)
+                ToolCallDelta(before + offset, call.id or None, call.name, call.arguments)
                 for offset, call in enumerate(choice.tool_calls)
             ]
             chunks.append(
-                ChatChunk(choice.index, choice.text, choice.reasoning, tool_calls=calls or None, finish_reason=finish)
+                ChatChunk(
+                    choice.index,
+                    choice.text,
+                    choice.reasoning,
+                    tool_calls=calls or None,
+                    finish_reason=finish,
+                )
             )
         if not candidates and "promptFeedback" in found:
             refused = blocked(found)

@@ -4,8 +4,8 @@ import hashlib
 from typing import Any
 
 import orjson
-
 from fairlead_common.outcomes import ErrorClass
+
 from fairlead_models.errors import ProviderError
 from fairlead_models.unified import ChatRequest, EncodedRequest, Unhonoured
 from fairlead_models.wires.openai import OpenAIWire
@@ -63,7 +63,9 @@ class MistralWire(OpenAIWire):
         effort = body.get("reasoning_effort")
         if effort is not None and effort not in ("none", "high"):
             body["reasoning_effort"] = "high"
-            warnings.append(Unhonoured("reasoning_effort", f"'{effort}' was raised to 'high', the only level offered"))
+            warnings.append(
+                Unhonoured("reasoning_effort", f"'{effort}' was raised to 'high', the only level offered")
+            )
         body["messages"] = [_message(message) for message in body["messages"]]
         return warnings
 
@@ -90,7 +92,9 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
     if isinstance(found.get("tool_call_id"), str):
         found["tool_call_id"] = call_id(found["tool_call_id"])
     if found.get("tool_calls"):
-        found["tool_calls"] = [{**call, "id": call_id(str(call.get("id", "")))} for call in found["tool_calls"]]
+        found["tool_calls"] = [
+            {**call, "id": call_id(str(call.get("id", "")))} for call in found["tool_calls"]
+        ]
     if isinstance(found.get("content"), list):
         for part in found["content"]:
             if part.get("type") not in ("text", "image_url"):

@@ -7,8 +7,8 @@ that parameters nobody here knows survive.
 from typing import Any
 
 import orjson
-
 from fairlead_common.outcomes import ErrorClass
+
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError, classify_status
 from fairlead_models.sse import SseParser, SseTooLarge
@@ -208,13 +208,23 @@ def stream_error(detail: object) -> ProviderError:
     machine = code if isinstance(code, str) else None
     kind = ErrorClass.STREAM_ERROR
     if status in (429, 503, 529) or machine in ("rate_limit_exceeded", "overloaded_error"):
-        kind = ErrorClass.RATE_LIMITED if status == 429 or machine == "rate_limit_exceeded" else ErrorClass.OVERLOADED
+        kind = (
+            ErrorClass.RATE_LIMITED
+            if status == 429 or machine == "rate_limit_exceeded"
+            else ErrorClass.OVERLOADED
+        )
     return ProviderError(kind, str(found.get("message") or "error in the stream"), status=200, code=machine)
 
 
 def request_id_of(headers: Headers) -> str | None:
     """The id by which the provider's support can find the call."""
-    for name in ("x-request-id", "request-id", "mistral-correlation-id", "x-kong-request-id", "x-debug-trace-id"):
+    for name in (
+        "x-request-id",
+        "request-id",
+        "mistral-correlation-id",
+        "x-kong-request-id",
+        "x-debug-trace-id",
+    ):
         if name in headers:
             return headers[name]
     return headers.get("x-generation-id")
@@ -249,7 +259,8 @@ def text_of(content: object) -> tuple[str | None, str | None]:
         return content, None
     if not isinstance(content, list):
         raise TypeError(f"content is {type(content).__name__}")
-    text, reasoning = [], []
+    text: list[str] = []
+    reasoning: list[str] = []
     for part in content:
         kind = part.get("type")
         if kind == "text":
@@ -266,7 +277,11 @@ def choice_of(found: dict[str, Any]) -> Choice:
     message = found["message"]
     text, reasoning = text_of(message.get("content"))
     calls = [
-        ToolCall(str(call.get("id") or ""), call["function"]["name"], arguments_of(call["function"].get("arguments")))
+        ToolCall(
+            str(call.get("id") or ""),
+            call["function"]["name"],
+            arguments_of(call["function"].get("arguments")),
+        )
         for call in message.get("tool_calls") or ()
     ]
     return Choice(
@@ -318,7 +333,10 @@ def call_delta(call: dict[str, Any], position: int) -> ToolCallDelta:
 
 def body_of(request: ChatRequest) -> dict[str, Any]:
     """The OpenAI body of a request that came in another format."""
-    body: dict[str, Any] = {"messages": [message_of(message) for message in request.messages], **request.extra}
+    body: dict[str, Any] = {
+        "messages": [message_of(message) for message in request.messages],
+        **request.extra,
+    }
     simple = {
         "temperature": request.temperature,
         "top_p": request.top_p,

@@ -5,8 +5,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import orjson
-
 from fairlead_common.outcomes import ErrorClass
+
 from fairlead_models.errors import ProviderError, classify_status
 from fairlead_models.unified import ChatChunk, ChatRequest, ChatResponse, EncodedRequest
 
@@ -73,7 +73,9 @@ def load_object(body: bytes, what: str) -> dict[str, Any]:
 
 def malformed(what: str, error: Exception) -> ProviderError:
     """The answer is JSON, but not of the shape that the protocol promises."""
-    return ProviderError(ErrorClass.MALFORMED, f"{what} lacks what the protocol promises: {type(error).__name__}: {error}")
+    return ProviderError(
+        ErrorClass.MALFORMED, f"{what} lacks what the protocol promises: {type(error).__name__}: {error}"
+    )
 
 
 def as_int(value: object) -> int | None:

@@ -1,0 +1,231 @@
+"""Calling one provider: wire and transport together, every failure as a ProviderError with its class."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from fairlead_common.outcomes import ErrorClass
+
+from fairlead_models.errors import ProviderError
+from fairlead_models.providers import WIRES, ProviderSpec
+from fairlead_models.transport.protocol import (
+    BadResponse,
+    ConnectFailed,
+    ConnectionBroken,
+    ConnectTimeout,
+    FirstByteTimeout,
+    HttpRequest,
+    HttpResponse,
+    Phases,
+    ResponseTooLarge,
+    StallTimeout,
+    Timeouts,
+    TotalTimeout,
+    Transport,
+    TransportError,
+)
+from fairlead_models.unified import ChatChunk, ChatRequest, ChatResponse, EncodedRequest, Unhonoured
+from fairlead_models.wires.protocol import StreamDecoder, Wire
+
+_CLASSES: dict[type[TransportError], ErrorClass] = {
+    ConnectFailed: ErrorClass.CONNECT,
+    ConnectTimeout: ErrorClass.TIMEOUT_CONNECT,
+    FirstByteTimeout: ErrorClass.TIMEOUT_FIRST_TOKEN,
+    StallTimeout: ErrorClass.TIMEOUT_BETWEEN_TOKENS,
+    TotalTimeout: ErrorClass.TIMEOUT_TOTAL,
+    ResponseTooLarge: ErrorClass.MALFORMED,
+    BadResponse: ErrorClass.MALFORMED,
+}
+
+USER_AGENT = "fairlead/0.1"
+
+
+@dataclass(slots=True)
+class Answer:
+    """A complete answer, with what is worth recording about how it came."""
+
+    response: ChatResponse
+    status: int
+    phases: Phases
+    warnings: tuple[Unhonoured, ...] = ()
+
+
+@dataclass(slots=True)
+class ChunkStream:
+    """An open stream; iterate ``next()`` until it returns an empty list."""
+
+    _http: HttpResponse
+    _decoder: StreamDecoder
+    _client: "ProviderClient"
+    _model: str
+    status: int
+    phases: Phases
+    provider_request_id: str | None = None
+    warnings: tuple[Unhonoured, ...] = ()
+    _ended: bool = field(default=False)
+
+    async def next(self) -> list[ChatChunk]:
+        """The next chunks; empty = the stream has ended as its protocol demands.
+
+        Raises:
+            ProviderError: it broke, stalled, sent an error, or ended early (TRUNCATED).
+        """
+        try:
+            while True:
+                data = await self._http.chunk()
+                if not data:
+                    self._decoder.finish()
+                    return []
+                if chunks := self._decoder.feed(data):
+                    return chunks
+        except TransportError as error:
+            raise self._client.failure(error, self._model, in_stream=True) from error
+        except ProviderError as error:
+            error.provider, error.model = self._client.spec.name, self._model
+            raise
+
+    def close(self) -> None:
+        """Let go of the connection; closes it when the stream has not ended."""
+        self._http.close()
+
+
+class ProviderClient:
+    """One provider, any of its models."""
+
+    def __init__(self, spec: ProviderSpec, transport: Transport) -> None:
+        self.spec = spec
+        self.wire: Wire = WIRES[spec.wire]
+        self._transport = transport
+        self._headers = {
+            "content-type": "application/json",
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "user-agent": USER_AGENT,
+            **spec.headers,
+            **spec.auth_headers(),
+        }
+
+    async def chat(
+        self,
+        request: ChatRequest,
+        model: str,
+        timeouts: Timeouts | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One complete answer. Raises ProviderError."""
+        encoded = self._encode(request, model, stream=False)
+        http = await self._send(encoded, model, timeouts, headers)
+        try:
+            body = await http.body()
+            response = self.wire.decode(http.headers, body)
+        except TransportError as error:
+            raise self.failure(error, model, in_stream=True) from error
+        except ProviderError as error:
+            error.provider, error.model = self.spec.name, model
+            error.status = error.status or http.status
+            raise
+        finally:
+            http.close()
+        return Answer(response, http.status, http.phases, encoded.warnings)
+
+    async def open_stream(
+        self,
+        request: ChatRequest,
+        model: str,
+        timeouts: Timeouts | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ChunkStream:
+        """A stream whose head has arrived; the caller must close it. Raises ProviderError."""
+        encoded = self._encode(request, model, stream=True)
+        http = await self._send(encoded, model, timeouts, headers)
+        kind = http.headers.get("content-type", "")
+        if not kind.startswith("text/event-stream"):
+            http.close()
+            text = f"expected a stream of events, found content type '{kind[:60]}'"
+            raise ProviderError(
+                ErrorClass.MALFORMED, text, provider=self.spec.name, model=model, status=http.status
+            )
+        decoder = self.wire.stream_decoder()
+        request_id = http.headers.get("x-request-id") or http.headers.get("request-id")
+        return ChunkStream(http, decoder, self, model, http.status, http.phases, request_id, encoded.warnings)
+
+    @asynccontextmanager
+    async def streaming(
+        self, request: ChatRequest, model: str, timeouts: Timeouts | None = None
+    ) -> AsyncIterator[ChunkStream]:
+        """``open_stream`` that is closed at the end of the block."""
+        stream = await self.open_stream(request, model, timeouts)
+        try:
+            yield stream
+        finally:
+            stream.close()
+
+    async def list_models(self, timeouts: Timeouts | None = None) -> list[str]:
+        """Ids of the provider's models; the cheap probe. Raises ProviderError."""
+        encoded = EncodedRequest("GET", self.wire.models_path(), {}, b"")
+        http = await self._send(encoded, "", timeouts, None)
+        try:
+            return self.wire.decode_models(await http.body())
+        except TransportError as error:
+            raise self.failure(error, "", in_stream=True) from error
+        finally:
+            http.close()
+
+    def failure(self, error: TransportError, model: str, *, in_stream: bool) -> ProviderError:
+        """The ProviderError of a transport failure; a connection lost inside an answer is a truncation."""
+        found = _CLASSES.get(type(error))
+        if found is None:
+            found = (
+                ErrorClass.TRUNCATED
+                if in_stream and isinstance(error, ConnectionBroken)
+                else ErrorClass.CONNECT
+            )
+        return ProviderError(found, str(error), provider=self.spec.name, model=model)
+
+    def _encode(self, request: ChatRequest, model: str, *, stream: bool) -> EncodedRequest:
+        try:
+            return self.wire.encode(request, model, stream=stream)
+        except ProviderError as error:
+            error.provider, error.model = self.spec.name, model
+            raise
+
+    async def _send(
+        self, encoded: EncodedRequest, model: str, timeouts: Timeouts | None, extra: Mapping[str, str] | None
+    ) -> HttpResponse:
+        headers = (
+            {**self._headers, **encoded.headers, **(extra or {})}
+            if extra or encoded.headers
+            else self._headers
+        )
+        request = HttpRequest(encoded.method, self.spec.base_url + encoded.path, headers, encoded.body)
+        try:
+            http = await self._transport.send(request, timeouts or self.spec.timeouts)
+        except TransportError as error:
+            raise self.failure(error, model, in_stream=False) from error
+        if 200 <= http.status < 300:
+            return http
+        try:
+            body = await http.body(256 * 1024)
+        except TransportError:
+            body = b""
+        finally:
+            http.close()
+        failed = self.wire.decode_error(http.status, http.headers, body)
+        failed.provider, failed.model = self.spec.name, model
+        raise failed
+
+
+class Clients(Mapping[str, ProviderClient]):
+    """All configured providers by name, over one transport."""
+
+    def __init__(self, specs: Iterable[ProviderSpec], transport: Transport) -> None:
+        self._clients = {spec.name: ProviderClient(spec, transport) for spec in specs}
+
+    def __getitem__(self, name: str) -> ProviderClient:
+        return self._clients[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._clients)
+
+    def __len__(self) -> int:
+        return len(self._clients)

@@ -1,0 +1,1 @@
+"""The way bytes travel to a provider, behind one small protocol."""
