@@ -1,0 +1,135 @@
+"""Names to targets: provider/model, bare names, aliases, ``class:<name>``, ``auto``; and who can stand in for whom."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead_common.decisions.targets import Candidate, Target
+
+from fairlead_models.catalog.entries import Entry
+from fairlead_models.errors import UnknownModel
+from fairlead_models.prices import Price
+
+AUTO_CLASS = "balanced"
+PROVIDER_ALIASES = {"gemini": "google"}
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """A stand-in, and why it is one."""
+
+    target: Target
+    reason: str
+
+
+class Catalog:
+    """Immutable; built anew when something changes.
+
+    Args:
+        entries: all models known.
+        providers: names of the providers that can be called; entries of others are left out.
+    """
+
+    def __init__(self, entries: Iterable[Entry], providers: Iterable[str]) -> None:
+        self.providers = frozenset(providers)
+        self.entries: dict[Target, Entry] = {
+            Target(entry.provider, entry.model): entry
+            for entry in entries
+            if entry.provider in self.providers
+        }
+        self._prices = {target: entry.pricing.price() for target, entry in self.entries.items()}
+        self._names: dict[str, list[Target]] = {}
+        for target, entry in self.entries.items():
+            for name in (target.model, *entry.aliases, *(f"class:{each}" for each in entry.classes)):
+                self._names.setdefault(name, []).append(target)
+        self._names["auto"] = list(self._names.get(f"class:{AUTO_CLASS}", self.entries))
+        self._candidates: dict[str, tuple[Candidate, ...]] = {}
+
+    def resolve(self, name: str) -> list[Target]:
+        """Targets ``name`` stands for, in order of preference.
+
+        Raises:
+            UnknownModel: nothing of that name; says what is near.
+        """
+        found = self._names.get(name)
+        if found:
+            return found
+        provider, slash, model = name.partition("/")
+        provider = PROVIDER_ALIASES.get(provider, provider)
+        if slash and model and provider in self.providers:
+            aliases = [target for target in self._names.get(model, ()) if target.provider == provider]
+            return aliases or [Target(provider, model)]
+        raise UnknownModel(name, self._near(name))
+
+    def _near(self, name: str) -> tuple[str, ...]:
+        known = [*self._names, *(str(target) for target in self.entries)]
+        return tuple(difflib.get_close_matches(name, known, n=3, cutoff=0.6))
+
+    def equivalents(self, target: Target) -> list[Equivalent]:
+        """Who can stand in for ``target``: declared ones first, then those that share a class, its first class first."""
+        entry = self.entries.get(target)
+        if entry is None:
+            return []
+        found: dict[Target, str] = {}
+        for name in entry.equivalent_models:
+            provider, _, model = name.partition("/")
+            if provider in self.providers:
+                found.setdefault(Target(provider, model), "declared equivalent by an operator")
+        for each in entry.classes:
+            for other in self._names.get(f"class:{each}", ()):
+                found.setdefault(other, f"same class: {each}")
+        found.pop(target, None)
+        return [Equivalent(other, reason) for other, reason in found.items()]
+
+    def candidates(self, name: str) -> tuple[Candidate, ...]:
+        """What ``name`` resolves to, then its stand-ins. Raises UnknownModel. Remembered per name."""
+        known = self._candidates.get(name)
+        if known is not None:
+            return known
+        named = self.resolve(name)
+        others: dict[Target, None] = {}
+        for target in named:
+            others.update(dict.fromkeys(each.target for each in self.equivalents(target)))
+        found = tuple(self._candidate(target, named=True) for target in named)
+        found += tuple(self._candidate(target, named=False) for target in others if target not in named)
+        if len(self._candidates) < 2048:
+            self._candidates[name] = found
+        return found
+
+    def _candidate(self, target: Target, *, named: bool) -> Candidate:
+        entry, price = self.entries.get(target), self.price(target)
+        if entry is None:
+            return Candidate(target, named)
+        return Candidate(
+            target,
+            named,
+            None if entry.capabilities is None else frozenset(entry.capabilities),
+            entry.context_window,
+            entry.max_output_tokens,
+            price.input if price else None,
+            price.output if price else None,
+            entry.quality,
+        )
+
+    def price(self, target: Target) -> Price | None:
+        """USD per token, or None = unknown."""
+        return self._prices.get(target)
+
+    def names(self) -> list[str]:
+        """What ``GET /v1/models`` lists: every target, then classes and ``auto``."""
+        classes = sorted(name for name in self._names if name.startswith("class:"))
+        return [*(str(target) for target in self.entries), *classes, "auto"]
+
+    def to_snapshot(self) -> dict[str, Any]:
+        """JSON-able form for the ``catalog`` bucket."""
+        return {"models": [entry.model_dump(mode="json") for entry in self.entries.values()]}
+
+
+def entries_of(snapshot: Mapping[str, Any]) -> list[Entry]:
+    """Entries of ``Catalog.to_snapshot()``.
+
+    Raises:
+        ValueError: not such a snapshot.
+    """
+    return [Entry.model_validate(each) for each in snapshot["models"]]
