@@ -2,9 +2,8 @@
 
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
-
 from fairlead_common.bus.rpc import RpcClient
+from fastapi import Depends, Request
 
 
 def _rpc(request: Request) -> RpcClient:
