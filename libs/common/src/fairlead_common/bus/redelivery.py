@@ -29,7 +29,7 @@ FIRST_DELAY_S: Final = 0.25
 MAX_DELAY_S: Final = 15.0
 
 
-class PoisonMessage(Exception):  # noqa: N818 - the field's word for it
+class PoisonMessage(Exception):
     """A message that no number of deliveries will make usable."""
 
 

@@ -37,7 +37,7 @@ class RpcError(Exception):
         self.message = message
 
 
-class RpcUnavailable(Exception):  # noqa: N818 - a state of the world, not a fault in the request
+class RpcUnavailable(Exception):
     """No replica of the service answered in time."""
 
     def __init__(self, service: str, reason: str) -> None:

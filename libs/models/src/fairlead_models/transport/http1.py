@@ -164,11 +164,10 @@ class Exchange:
     ) -> None:
         if waiter.done():
             return
-        self.close()
         late = bound >= self._deadline
-        waiter.set_exception(
-            TotalTimeout(f"not finished within {self._timeouts.total_s:g} s") if late else error(message)
-        )
+        total = TotalTimeout(f"not finished within {self._timeouts.total_s:g} s")
+        waiter.set_exception(total if late else error(message))
+        self.close()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -1,0 +1,194 @@
+"""Our client against simulators of all five vendors: answers, streams, tools, schemas, and every way to fail."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from fairlead_common.outcomes import ErrorClass
+from fairlead_models.client import ProviderClient
+from fairlead_models.errors import ProviderError
+from fairlead_models.inbound import openai_chat
+from fairlead_models.providers import BUILT_IN, ProviderSpec
+from fairlead_models.transport.http1 import Http1Transport
+from fairlead_models.transport.protocol import Timeouts
+from fairlead_models.unified import ChatRequest, FinishReason
+from fairlead_simulator.testing import Running, running
+
+MODELS = {
+    "openai": "gpt-5.4-mini",
+    "anthropic": "claude-haiku-5-5",
+    "google": "gemini-3.8-flash",
+    "mistral": "mistral-medium-3-5",
+    "cohere": "command-a-03-2025",
+}
+TIMEOUTS = Timeouts(connect_s=5, first_byte_s=20, between_bytes_s=20, total_s=30)
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+def request(**more: object) -> ChatRequest:
+    body = {"model": "any", "messages": [{"role": "user", "content": "How do I compare providers?"}], **more}
+    return openai_chat.parse(json.dumps(body).encode())
+
+
+class Bench:
+    """A simulator and our client of it."""
+
+    def __init__(self, simulator: Running, client: ProviderClient) -> None:
+        self.simulator = simulator
+        self.client = client
+        self.model = MODELS[simulator.vendor]
+
+
+@pytest.fixture(params=sorted(MODELS))
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    async with running(request.param) as simulator:
+        transport = Http1Transport()
+        base = simulator.url + ("/v1" if request.param == "openai" else "")
+        spec = ProviderSpec(request.param, BUILT_IN[request.param][0], base, "sk-test")
+        yield Bench(simulator, ProviderClient(spec, transport))
+        await transport.close()
+
+
+async def collect(
+    bench: Bench, asked: ChatRequest, timeouts: Timeouts = TIMEOUTS
+) -> tuple[str, FinishReason | None, int | None, str]:
+    text, arguments, finish, used = "", "", None, None
+    async with bench.client.streaming(asked, bench.model, timeouts) as stream:
+        while chunks := await stream.next():
+            for chunk in chunks:
+                text += chunk.text or ""
+                finish = chunk.finish_reason or finish
+                used = chunk.usage.output_tokens if chunk.usage else used
+                for call in chunk.tool_calls or ():
+                    arguments += call.arguments
+    return text, finish, used, arguments
+
+
+async def test_an_answer_and_its_stream_say_the_same(bench: Bench) -> None:
+    answer = await bench.client.chat(request(), bench.model, TIMEOUTS)
+    choice = answer.response.choices[0]
+    assert choice.finish_reason is FinishReason.STOP
+    assert choice.text
+    assert bench.model in choice.text
+    text, finish, used, _ = await collect(bench, request(stream=True))
+    assert (text, finish) == (choice.text, FinishReason.STOP)
+    assert used == answer.response.usage.output_tokens
+    assert answer.response.usage.input_tokens
+
+
+async def test_limits_tools_and_schemas_survive(bench: Bench) -> None:
+    short = await bench.client.chat(request(max_completion_tokens=3), bench.model, TIMEOUTS)
+    assert short.response.choices[0].finish_reason is FinishReason.LENGTH
+    forced = request(tools=[WEATHER], tool_choice="required")
+    called = (await bench.client.chat(forced, bench.model, TIMEOUTS)).response.choices[0]
+    assert called.finish_reason is FinishReason.TOOL_CALLS
+    assert called.tool_calls[0].name == "get_weather"
+    assert set(json.loads(called.tool_calls[0].arguments)) == {"city"}
+    _, finish, _, arguments = await collect(bench, forced)
+    assert finish is FinishReason.TOOL_CALLS
+    assert json.loads(arguments) == json.loads(called.tool_calls[0].arguments)
+    schema = {"type": "object", "properties": {"score": {"type": "integer"}}, "required": ["score"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
+    shaped = (
+        await bench.client.chat(request(response_format=wanted), bench.model, TIMEOUTS)
+    ).response.choices[0]
+    assert isinstance(json.loads(shaped.text or "")["score"], int)
+
+
+async def test_tool_results_and_images_are_accepted(bench: Bench) -> None:
+    call = {
+        "id": "call_with_a_long_id",
+        "type": "function",
+        "function": {"name": "get_weather", "arguments": "{}"},
+    }
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Look"},
+                {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
+            ],
+        },
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_with_a_long_id", "content": '{"temperature": 3}'},
+    ]
+    answer = await bench.client.chat(request(messages=messages, tools=[WEATHER]), bench.model, TIMEOUTS)
+    assert "The tool says" in (answer.response.choices[0].text or "")
+
+
+async def test_models_are_listed(bench: Bench) -> None:
+    assert bench.model in await bench.client.list_models(TIMEOUTS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("down", ErrorClass.CONNECT),
+        ("auth", ErrorClass.AUTH),
+        ("error_500", ErrorClass.SERVER_ERROR),
+        ("rate_limited", ErrorClass.RATE_LIMITED),
+        ("quota_exhausted", ErrorClass.QUOTA_EXHAUSTED),
+        ("overloaded", ErrorClass.OVERLOADED),
+        ("unavailable", ErrorClass.OVERLOADED),
+        ("malformed", ErrorClass.MALFORMED),
+        ("wrong_content_type", ErrorClass.MALFORMED),
+        ("cut", ErrorClass.TRUNCATED),
+        ("truncate", ErrorClass.TRUNCATED),
+    ],
+)
+async def test_failures_are_classified(bench: Bench, fault: str, expected: ErrorClass) -> None:
+    await bench.simulator.fault(fault, retry_after_s=7)
+    with pytest.raises(ProviderError) as failed:
+        await bench.client.chat(request(), bench.model, TIMEOUTS)
+    assert failed.value.error_class is expected
+    if fault == "rate_limited":
+        assert failed.value.retry_after_s == 7
+    with pytest.raises(ProviderError) as failed:
+        await collect(bench, request(stream=True))
+    assert failed.value.error_class is expected
+    assert (failed.value.provider, failed.value.model) == (bench.simulator.vendor, bench.model)
+
+
+async def test_refused_connections_and_their_return(bench: Bench) -> None:
+    await bench.client.chat(request(), bench.model, TIMEOUTS)
+    await bench.simulator.fault("refuse")
+    with pytest.raises(ProviderError) as failed:
+        await bench.client.chat(request(), bench.model, TIMEOUTS)
+    assert failed.value.error_class is ErrorClass.CONNECT
+    await bench.simulator.clear()
+    assert (await bench.client.chat(request(), bench.model, TIMEOUTS)).status == 200
+
+
+async def test_stalls_and_stream_errors_are_told_apart(bench: Bench) -> None:
+    await bench.simulator.fault("stall")
+    quick = Timeouts(connect_s=5, first_byte_s=0.2, between_bytes_s=0.2, total_s=30)
+    with pytest.raises(ProviderError) as failed:
+        await bench.client.chat(request(), bench.model, quick)
+    assert failed.value.error_class is ErrorClass.TIMEOUT_FIRST_TOKEN
+    with pytest.raises(ProviderError) as failed:
+        await collect(bench, request(stream=True), quick)
+    assert failed.value.error_class is ErrorClass.TIMEOUT_BETWEEN_TOKENS
+    await bench.simulator.clear()
+    await bench.simulator.fault("stream_error")
+    with pytest.raises(ProviderError) as failed:
+        await collect(bench, request(stream=True))
+    assert failed.value.error_class in (ErrorClass.STREAM_ERROR, ErrorClass.OVERLOADED)
+
+
+async def test_a_caller_who_leaves_ends_the_upstream_call(bench: Bench) -> None:
+    await bench.simulator.fault("stall")
+    task = asyncio.create_task(bench.client.chat(request(), bench.model, TIMEOUTS))
+    async with asyncio.timeout(20):
+        while not await bench.simulator.requests():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        while (await bench.simulator.requests())[-1]["outcome"] != "client left":
+            await asyncio.sleep(0.01)

@@ -1,0 +1,123 @@
+"""The ways a simulated provider can fail, switched on and off at run time."""
+
+import random
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+KINDS = {
+    "refuse": "connections are refused",
+    "down": "connections are accepted and closed without an answer",
+    "auth": "401 in the vendor's form",
+    "error_500": "500 in the vendor's form",
+    "rate_limited": "429 with Retry-After in the vendor's form",
+    "quota_exhausted": "out of credit, in the vendor's form",
+    "overloaded": "529 (Anthropic) or 503 in the vendor's form",
+    "unavailable": "503 from a proxy, without the vendor's form",
+    "malformed": "200 with broken JSON",
+    "wrong_content_type": "200 with an HTML page",
+    "slow_first_token": "the first token takes delay_s (5) longer",
+    "brownout": "everything takes factor (10) times as long",
+    "stall": "a stream stops after after_chunks (3) and stays open",
+    "cut": "a stream's connection is cut after after_chunks (3)",
+    "truncate": "a stream ends early as if it were complete, without the protocol's end",
+    "stream_error": "an error event in the stream after after_chunks (3)",
+}
+
+FIELDS: dict[str, type] = {
+    "for_s": float,
+    "probability": float,
+    "retry_after_s": float,
+    "delay_s": float,
+    "factor": float,
+    "after_chunks": int,
+    "models": list,
+}
+
+
+class FaultError(ValueError):
+    """A fault that cannot be switched on; the message says what is known."""
+
+
+@dataclass
+class Fault:
+    """One fault that is on. ``until`` is on the event loop's clock; None = until it is cleared."""
+
+    kind: str
+    until: float | None = None
+    probability: float = 1.0
+    retry_after_s: float | None = 1.0
+    delay_s: float = 5.0
+    factor: float = 10.0
+    after_chunks: int = 3
+    models: list[str] = field(default_factory=list)
+
+
+def canonical(kind: str) -> str:
+    """``kind`` with underscores. Raises FaultError for an unknown one."""
+    found = kind.replace("-", "_")
+    if found not in KINDS:
+        raise FaultError(f"unknown fault '{kind}'; known are {', '.join(KINDS)}")
+    return found
+
+
+class Faults:
+    """All faults of one simulator."""
+
+    def __init__(self) -> None:
+        self._on: dict[str, Fault] = {}
+
+    def switch_on(self, kind: str, options: dict[str, Any], now: float) -> Fault:
+        """Switch ``kind`` on. Raises FaultError for an unknown kind, option or value."""
+        kind = canonical(kind)
+        for name, value in options.items():
+            wanted = FIELDS.get(name)
+            if wanted is None:
+                raise FaultError(f"unknown option '{name}'; known are {', '.join(FIELDS)}")
+            number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+            good = (
+                isinstance(value, list)
+                if wanted is list
+                else number or (name == "retry_after_s" and value is None)
+            )
+            if not good:
+                raise FaultError(
+                    f"'{name}' must be {'a list' if wanted is list else 'a number of at least 0'}"
+                )
+        values = dict(options)
+        for_s = values.pop("for_s", None)
+        fault = Fault(kind, None if for_s is None else now + for_s, **values)
+        self._on[kind] = fault
+        return fault
+
+    def clear(self, kind: str | None = None) -> None:
+        """Switch one fault off, or all."""
+        if kind is None:
+            self._on.clear()
+        else:
+            self._on.pop(canonical(kind), None)
+
+    def active(
+        self, kind: str, now: float, model: str | None = None, random_: random.Random | None = None
+    ) -> Fault | None:
+        """The fault, if it is on for this model and this draw."""
+        fault = self._on.get(kind)
+        if fault is None:
+            return None
+        if fault.until is not None and now >= fault.until:
+            del self._on[kind]
+            return None
+        if fault.models and model not in fault.models:
+            return None
+        if fault.probability < 1 and random_ is not None and random_.random() >= fault.probability:
+            return None
+        return fault
+
+    def listed(self, now: float) -> dict[str, Any]:
+        """What is on, with the seconds left."""
+        found = {}
+        for kind in tuple(self._on):
+            if (fault := self.active(kind, now)) is not None:
+                body = asdict(fault)
+                until = body.pop("until")
+                found[kind] = {**body, "seconds_left": None if until is None else round(until - now, 3)}
+        return found
