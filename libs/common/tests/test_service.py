@@ -12,7 +12,7 @@ from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.redelivery import PoisonMessage
 from fairlead_common.bus.rpc import Operation, RpcClient, RpcError, RpcUnavailable, answer
 from fairlead_common.bus.subscribing import consume, consume_batches
-from fairlead_common.bus.topology import COMPARISON_CALLS, FAILOVER_CALLS
+from fairlead_common.bus.topology import COMPARISON_CALLS, HEALTH_CALLS
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.ids import stamp
 from fairlead_common.service import Runtime, run
@@ -48,7 +48,7 @@ class Toy:
 
     async def wire(self, runtime: Runtime) -> None:
         answer(runtime.broker, DOUBLE, self.double)
-        consume(runtime.broker, FAILOVER_CALLS, self.on_frame)
+        consume(runtime.broker, HEALTH_CALLS, self.on_frame)
         consume_batches(runtime.broker, COMPARISON_CALLS, self.on_batch)
         runtime.spawn(self.serve)
 

@@ -33,6 +33,10 @@ class JetStreamPublisher:
             event.subject, event.to_json(), timeout=self._timeout_s, headers=event_headers(event)
         )
 
+    async def send(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
+        """Publish bytes that are an event already (the outbox keeps them so). Raises as ``publish`` does."""
+        await self._jetstream.publish(subject, payload, timeout=self._timeout_s, headers=headers)
+
 
 def event_headers(event: Event) -> dict[str, str]:
     """``Nats-Msg-Id`` for deduplication and the W3C trace context for tracing."""

@@ -77,20 +77,10 @@ STREAMS: Final = (
 
 HEALTH_CALLS: Final = Durable("health-calls", "CALLS", "calls.completed.>")
 HEALTH_PROBES: Final = Durable("health-probes", "PROBES", "probes.due.>", ack_wait_s=60)
-FAILOVER_CALLS: Final = Durable("failover-calls", "CALLS", "calls.completed.>")
-FAILOVER_STATUS: Final = Durable("failover-status", "STATUS", "provider.status.>")
-ROUTING_STATUS: Final = Durable(
-    "routing-status", "STATUS", "provider.status.>", deliver_policy="last_per_subject"
-)
-ROUTING_CALLS: Final = Durable("routing-calls", "CALLS", "calls.completed.>")
-ROUTING_PERFORMANCE: Final = Durable(
-    "routing-performance", "PERFORMANCE", "provider.performance.>", deliver_policy="last_per_subject"
-)
 COMPARISON_CALLS: Final = Durable(
     "comparison-calls", "CALLS", "calls.completed.>", ack_wait_s=60, max_ack_pending=5000
 )
 COMPARISON_RESULTS: Final = Durable("comparison-results", "ABTEST_RESULTS", "abtest.results.>")
-COMPARISON_SWITCHES: Final = Durable("comparison-switches", "FAILOVER", "failover.>")
 ABTEST_JOBS: Final = Durable(
     "abtest-jobs", "ABTEST_JOBS", "abtest.jobs.>", ack_wait_s=30, max_ack_pending=256
 )
@@ -98,14 +88,8 @@ ABTEST_JOBS: Final = Durable(
 DURABLES: Final = (
     HEALTH_CALLS,
     HEALTH_PROBES,
-    FAILOVER_CALLS,
-    FAILOVER_STATUS,
-    ROUTING_STATUS,
-    ROUTING_CALLS,
-    ROUTING_PERFORMANCE,
     COMPARISON_CALLS,
     COMPARISON_RESULTS,
-    COMPARISON_SWITCHES,
     ABTEST_JOBS,
 )
 

@@ -100,7 +100,7 @@ def make_plan(
     out: list[tuple[float, Candidate]] = []
     reserve: list[Candidate] = []
     for candidate in able:
-        why, retry_at = _out_for_now(candidate, view)
+        why, retry_at = _out_for_now(candidate, policy, view)
         if why is not None:
             excluded.append(Excluded(candidate.target, why))
             out.append((retry_at, candidate))
@@ -167,7 +167,9 @@ def _beyond(
     return None
 
 
-def _out_for_now(candidate: Candidate, view: FleetView) -> tuple[str | None, float]:
+def _out_for_now(
+    candidate: Candidate, policy: PolicySnapshot | None, view: FleetView
+) -> tuple[str | None, float]:
     """(why this candidate is out for now or None, Unix time of the next try or infinity)."""
     target = candidate.target
     local = view.local_gates.get(target, CLOSED)
@@ -180,7 +182,24 @@ def _out_for_now(candidate: Candidate, view: FleetView) -> tuple[str | None, flo
         return "the fleet's breaker is open", fleet.retry_at or float("inf")
     if view.status.get(target.provider) == "down" and fleet.state is not GateState.RECOVERING:
         return "the provider is down", float("inf")
-    return None, 0.0
+    return _beyond_policy(candidate, policy, view) if policy is not None and policy.conditions else None, 0.0
+
+
+def _beyond_policy(candidate: Candidate, policy: PolicySnapshot, view: FleetView) -> str | None:
+    """A condition of the workspace's failover policy that this candidate breaks now, or None."""
+    conditions = policy.conditions
+    if conditions.get("on_degraded") and view.status.get(candidate.target.provider) == "degraded":
+        return "the provider is degraded, and the policy does not accept that"
+    measured = view.measured.get(candidate.target)
+    if measured is None or measured.calls < ranking.MIN_CALLS:
+        return None
+    limit = conditions.get("max_error_rate")
+    if limit is not None and measured.error_rate is not None and measured.error_rate > limit:
+        return f"its error rate of {measured.error_rate:.1%} exceeds the policy's {limit:.1%}"
+    limit = conditions.get("max_latency_ms")
+    if limit is not None and measured.latency_p95_ms is not None and measured.latency_p95_ms > limit:
+        return f"its p95 latency of {measured.latency_p95_ms:.0f} ms exceeds the policy's {limit:g}"
+    return None
 
 
 def _ordered(

@@ -1,17 +1,38 @@
-"""What the routes of the control API are given: the caller's workspace, and the way to the services."""
+"""What the routes of the control API are given: the caller's workspace, the way to the services, the edge's own store."""
 
+from collections.abc import Callable
 from typing import Annotated, cast
 
 from fairlead_common.bus.rpc import RpcClient
+from fairlead_models.catalog.catalog import Catalog
 from fastapi import Depends, Request
+
+from fairlead_edge.fleet import Fleet
+from fairlead_edge.store import EdgeStore
 
 
 def _rpc(request: Request) -> RpcClient:
-    return cast("RpcClient", request.app.state.rpc)
+    return cast("RpcClient", request.app.state.rpc())
 
 
 def _workspace_id(request: Request) -> int:
     return cast("int", request.scope["fairlead.workspace_id"])
+
+
+def _store(request: Request) -> EdgeStore:
+    return cast("EdgeStore", request.app.state.store)
+
+
+def _fleet(request: Request) -> Fleet:
+    return cast("Fleet", request.app.state.fleet)
+
+
+def _catalog(request: Request) -> Catalog:
+    return _fleet(request).catalog
+
+
+def _changed(request: Request) -> Callable[[], None]:
+    return cast("Callable[[], None]", request.app.state.changed)
 
 
 Rpc = Annotated[RpcClient, Depends(_rpc)]
@@ -19,3 +40,15 @@ Rpc = Annotated[RpcClient, Depends(_rpc)]
 
 WorkspaceId = Annotated[int, Depends(_workspace_id)]
 """Workspace of the API key that authenticated the request."""
+
+Store = Annotated[EdgeStore, Depends(_store)]
+"""Workspaces, keys, model mappings."""
+
+FleetNow = Annotated[Fleet, Depends(_fleet)]
+"""What this edge knows."""
+
+CatalogNow = Annotated[Catalog, Depends(_catalog)]
+"""The catalog as this edge sees it now."""
+
+Changed = Annotated[Callable[[], None], Depends(_changed)]
+"""To be called after a change of access or catalog, so that its snapshot is published at once."""

@@ -1,0 +1,97 @@
+"""What every answer of the model API carries: the headers that say who served it, and errors in the OpenAI shape."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fairlead_common.decisions.plan import Step
+from fairlead_models.errors import InvalidRequest
+from fairlead_models.inbound import openai_chat
+from fairlead_models.unified import Unhonoured
+
+from fairlead_edge.dataplane.calls import RunningCall
+from fairlead_edge.http.messages import ResponseWriter
+
+JSON_HEADERS = {"content-type": "application/json"}
+
+TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "server_error",
+}
+
+
+class NoAnswer(Exception):
+    """The request ends with this error."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str | None,
+        message: str,
+        retry_after_s: float | None = None,
+        param: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after_s = retry_after_s
+        self.param = param
+
+
+def error_of(error: InvalidRequest) -> NoAnswer:
+    """The caller's own mistake as an answer."""
+    return NoAnswer(error.status, error.code, error.message, None, error.param)
+
+
+def refuse(writer: ResponseWriter, call: RunningCall | None, error: NoAnswer) -> None:
+    """Send the error, unless an answer has begun already."""
+    if writer.started:
+        writer.abort()
+        return
+    headers = dict(JSON_HEADERS)
+    if call is not None:
+        headers["x-request-id"] = call.call_id
+        if call.attempts:
+            headers["x-fairlead-attempts"] = str(len(call.attempts))
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+    writer.send(error.status, headers, error_body(error.status, error.message, error.code, error.param))
+
+
+def error_body(status: int, message: str, code: str | None, param: str | None = None) -> bytes:
+    """The OpenAI error shape."""
+    return openai_chat.render_error(message, TYPES.get(status, "invalid_request_error"), param, code)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedBy:
+    """Who answered, and at what cost."""
+
+    call: RunningCall
+    step: Step
+    warnings: Sequence[Unhonoured]
+    cost_usd: float | None
+
+    def headers(self, content_type: str) -> dict[str, str]:
+        """The answer's headers."""
+        call, target = self.call, self.step.target
+        found = {
+            "content-type": content_type,
+            "x-request-id": call.call_id,
+            "x-fairlead-provider": target.provider,
+            "x-fairlead-model": target.model,
+            "x-fairlead-attempts": str(len(call.attempts)),
+        }
+        if call.plan is not None and call.plan.rule is not None:
+            found["x-fairlead-rule"] = call.plan.rule
+        if self.cost_usd is not None:
+            found["x-fairlead-cost-usd"] = f"{self.cost_usd:.9f}".rstrip("0")
+        if self.warnings:
+            text = "; ".join(str(each) for each in self.warnings)
+            found["x-fairlead-warnings"] = text.replace("\r", " ").replace("\n", " ")[:2000]
+        if content_type.startswith("text/event-stream"):
+            found["cache-control"] = "no-cache"
+        return found

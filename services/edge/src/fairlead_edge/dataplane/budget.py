@@ -1,0 +1,23 @@
+"""The retry budget: how many further attempts may be under way at once, so that a bad hour does not become a storm.
+
+Moving to a second target is always allowed: it is another provider, and its own breaker guards it. Attempts beyond that
+are limited to a share of the requests under way, with a small minimum (Envoy's retry budget: 20 %, at least 3).
+"""
+
+from dataclasses import dataclass
+
+FREE_ATTEMPTS = 2
+
+
+@dataclass
+class RetryBudget:
+    """Counts; one per process."""
+
+    share: float = 0.2
+    minimum: int = 3
+    active: int = 0
+    extra: int = 0
+
+    def allows(self, attempt: int) -> bool:
+        """Whether attempt number ``attempt`` (from 0) may begin now."""
+        return attempt < FREE_ATTEMPTS or self.extra < max(self.minimum, self.share * self.active)

@@ -1,0 +1,137 @@
+"""What the edge keeps in Postgres: workspaces, API keys, model mappings. Never touched on the request path."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceEntry, key_hash, key_hint, new_key
+from fairlead_common.db.database import Database
+from fairlead_common.ids import new_id
+from sqlalchemy import RowMapping, text
+
+KEY_COLUMNS = "id, workspace_id, name, role, hint, enabled, expires_at, created_at"
+MAPPING_COLUMNS = (
+    "id, model_name, provider, equivalent_models, capabilities, pricing, verified, reported_wrong, updated_at"
+)
+
+
+class EdgeStore:
+    """One query each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
+        async with self._database.transaction() as session:
+            connection = await session.connection()
+            result = await connection.execute(text(query), values)
+            return list(result.mappings()) if result.returns_rows else []
+
+    async def access(self) -> AccessSnapshot:
+        """Every enabled key by its hash, and every workspace."""
+        keys = await self._rows(
+            "SELECT id, workspace_id, role, sha256, expires_at FROM api_key WHERE enabled ORDER BY id"
+        )
+        spaces = await self._rows("SELECT id, name, settings FROM workspace ORDER BY id")
+        return AccessSnapshot(
+            keys={
+                row["sha256"]: KeyEntry(
+                    key_id=row["id"],
+                    workspace_id=row["workspace_id"],
+                    role=row["role"],
+                    expires_at=row["expires_at"],
+                )
+                for row in keys
+            },
+            workspaces={
+                row["id"]: WorkspaceEntry(workspace_id=row["id"], name=row["name"], settings=row["settings"])
+                for row in spaces
+            },
+        )
+
+    async def workspaces(self) -> list[RowMapping]:
+        """All workspaces."""
+        return await self._rows("SELECT id, name, created_at FROM workspace ORDER BY id")
+
+    async def add_workspace(self, name: str) -> RowMapping | None:
+        """The new workspace, or None when the name is taken."""
+        rows = await self._rows(
+            "INSERT INTO workspace (name) VALUES (:name) ON CONFLICT (name) DO NOTHING RETURNING id, name, created_at",
+            name=name,
+        )
+        return rows[0] if rows else None
+
+    async def keys(self) -> list[RowMapping]:
+        """All keys; their hashes stay here."""
+        return await self._rows(f"SELECT {KEY_COLUMNS} FROM api_key ORDER BY created_at")
+
+    async def add_key(
+        self, workspace_id: int, name: str, role: str, expires_at: datetime | None
+    ) -> tuple[str, RowMapping]:
+        """(the key, which is not kept; its row). Raises IntegrityError for an unknown workspace."""
+        key = new_key()
+        rows = await self._rows(
+            "INSERT INTO api_key (id, workspace_id, name, role, sha256, hint, expires_at) VALUES"
+            f" (:id, :workspace_id, :name, :role, :sha256, :hint, :expires_at) RETURNING {KEY_COLUMNS}",
+            id=new_id(),
+            workspace_id=workspace_id,
+            name=name,
+            role=role,
+            sha256=key_hash(key),
+            hint=key_hint(key),
+            expires_at=expires_at,
+        )
+        return key, rows[0]
+
+    async def revoke_key(self, key_id: str) -> bool:
+        """Switch a key off; False when there is none of that id."""
+        return bool(
+            await self._rows("UPDATE api_key SET enabled = false WHERE id = :id RETURNING id", id=key_id)
+        )
+
+    async def mappings(self) -> list[RowMapping]:
+        """All rows of model_mapping."""
+        return await self._rows(f"SELECT {MAPPING_COLUMNS} FROM model_mapping ORDER BY provider, model_name")
+
+    async def put_mapping(self, row: dict[str, Any]) -> RowMapping:
+        """Create or replace the row of one model at one provider."""
+        found = await self._rows(
+            "INSERT INTO model_mapping (model_name, provider, equivalent_models, capabilities, pricing, verified)"
+            " VALUES (:model_name, :provider, CAST(:equivalent_models AS jsonb), CAST(:capabilities AS jsonb),"
+            " CAST(:pricing AS jsonb), :verified) ON CONFLICT (provider, model_name) DO UPDATE SET"
+            " equivalent_models = excluded.equivalent_models, capabilities = excluded.capabilities,"
+            " pricing = excluded.pricing, verified = excluded.verified, updated_at = now()"
+            f" RETURNING {MAPPING_COLUMNS}",
+            **{
+                **row,
+                "equivalent_models": json.dumps(row["equivalent_models"]),
+                "capabilities": json.dumps(row["capabilities"]),
+                "pricing": json.dumps(row["pricing"]),
+            },
+        )
+        return found[0]
+
+    async def mark_mapping(
+        self, provider: str, model: str, *, verified: bool, reported: str | None
+    ) -> RowMapping:
+        """A person has looked at a mapping: confirmed it, or says what is wrong with it."""
+        found = await self._rows(
+            "INSERT INTO model_mapping (model_name, provider, verified, reported_wrong) VALUES (:model, :provider, :verified,"
+            " :reported) ON CONFLICT (provider, model_name) DO UPDATE SET verified = excluded.verified,"
+            f" reported_wrong = excluded.reported_wrong, updated_at = now() RETURNING {MAPPING_COLUMNS}",
+            provider=provider,
+            model=model,
+            verified=verified,
+            reported=reported,
+        )
+        return found[0]
+
+    async def delete_mapping(self, provider: str, model: str) -> bool:
+        """Remove a row; False when there is none."""
+        return bool(
+            await self._rows(
+                "DELETE FROM model_mapping WHERE provider = :provider AND model_name = :model RETURNING id",
+                provider=provider,
+                model=model,
+            )
+        )

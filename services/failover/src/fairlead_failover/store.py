@@ -1,0 +1,171 @@
+"""What failover keeps in Postgres: policies, gates, the log of switches."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from fairlead_common.db import outbox
+from fairlead_common.db.database import Database
+from fairlead_common.decisions.plan import GateState
+from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
+from fairlead_common.operations.failover import FailoverConfigIn
+from sqlalchemy import RowMapping, text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fairlead_failover.domain import GateRecord
+
+CONFIG = (
+    "workspace_id, primary_provider, fallback_providers, failover_conditions, enabled, version, updated_at"
+)
+
+
+class FailoverStore:
+    """One query each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
+        async with self._database.transaction() as session:
+            return await _execute(session, query, **values)
+
+    async def configs(self) -> list[RowMapping]:
+        """Every workspace's configuration."""
+        return await self._rows(f"SELECT {CONFIG} FROM failover_config ORDER BY workspace_id")
+
+    async def config(self, workspace_id: int) -> RowMapping | None:
+        """One workspace's configuration."""
+        rows = await self._rows(
+            f"SELECT {CONFIG} FROM failover_config WHERE workspace_id = :id", id=workspace_id
+        )
+        return rows[0] if rows else None
+
+    async def put_config(self, workspace_id: int, config: FailoverConfigIn) -> RowMapping:
+        """Create or replace; the version grows. Raises IntegrityError for an unknown workspace."""
+        conditions = config.failover_conditions.model_dump(exclude_none=True)
+        rows = await self._rows(
+            "INSERT INTO failover_config (workspace_id, primary_provider, fallback_providers, failover_conditions, enabled)"
+            " VALUES (:id, :primary, CAST(:fallback AS jsonb), CAST(:conditions AS jsonb), :enabled)"
+            " ON CONFLICT (workspace_id) DO UPDATE SET primary_provider = excluded.primary_provider,"
+            " fallback_providers = excluded.fallback_providers, failover_conditions = excluded.failover_conditions,"
+            " enabled = excluded.enabled, version = failover_config.version + 1, updated_at = now()"
+            f" RETURNING {CONFIG}",
+            id=workspace_id,
+            primary=config.primary_provider,
+            fallback=json.dumps(config.fallback_providers),
+            conditions=json.dumps(conditions),
+            enabled=config.enabled,
+        )
+        return rows[0]
+
+    async def delete_config(self, workspace_id: int) -> None:
+        """Back to the defaults; nothing happens when there is none."""
+        await self._rows("DELETE FROM failover_config WHERE workspace_id = :id", id=workspace_id)
+
+    async def workspaces(self) -> list[int]:
+        """Ids of all workspaces."""
+        return [row["id"] for row in await self._rows("SELECT id FROM workspace ORDER BY id")]
+
+    async def gates(self) -> list[GateRecord]:
+        """Gates as they were last saved."""
+        rows = await self._rows(
+            "SELECT provider, state, share, since, retry_at, reason, sequence, detail FROM failover_gate"
+        )
+        return [_record(row) for row in rows]
+
+    async def save(self, record: GateRecord, events: list[FailoverSwitched | FailoverRecovered]) -> None:
+        """The gate, the log and the events, all or nothing; an older sequence than the saved one changes nothing."""
+        async with self._database.transaction() as session:
+            saved = await _execute(
+                session,
+                "INSERT INTO failover_gate (provider, state, share, since, retry_at, reason, sequence, detail) VALUES"
+                " (:provider, :state, :share, :since, :retry_at, :reason, :sequence, CAST(:detail AS jsonb))"
+                " ON CONFLICT (provider) DO UPDATE SET state = excluded.state, share = excluded.share,"
+                " since = excluded.since, retry_at = excluded.retry_at, reason = excluded.reason,"
+                " sequence = excluded.sequence, detail = excluded.detail"
+                " WHERE failover_gate.sequence < excluded.sequence RETURNING provider",
+                provider=record.provider,
+                state=record.state.value,
+                share=record.share,
+                since=_time(record.since),
+                retry_at=None if record.retry_at is None else _time(record.retry_at),
+                reason=record.reason,
+                sequence=record.sequence,
+                detail=json.dumps(
+                    {
+                        "cause": record.cause,
+                        "opened_at": record.opened_at,
+                        "by_operator": record.by_operator,
+                        "relapses": record.relapses,
+                    }
+                ),
+            )
+            if saved:
+                for event in events:
+                    await _log(session, event)
+                    await outbox.put(session, "failover", event)
+
+    async def log(self, workspace_id: int, provider: str | None, limit: int) -> list[RowMapping]:
+        """The newest lines of the log."""
+        return await self._rows(
+            "SELECT event_id, workspace_id, kind, from_target, to_target, cause, occurred_at, down_s FROM failover_event"
+            " WHERE workspace_id = :id AND (CAST(:provider AS text) IS NULL OR :provider IN (from_target, to_target))"
+            " ORDER BY occurred_at DESC, event_id DESC LIMIT :limit",
+            id=workspace_id,
+            provider=provider,
+            limit=limit,
+        )
+
+    async def analytics(self, workspace_id: int) -> list[RowMapping]:
+        """Per provider and kind over 30 days: count, mean and longest outage."""
+        return await self._rows(
+            "SELECT kind, CASE kind WHEN 'switched' THEN from_target ELSE to_target END AS provider, count(*) AS n,"
+            " sum(down_s) AS total_s, max(down_s) AS longest_s FROM failover_event"
+            " WHERE workspace_id = :id AND occurred_at > now() - interval '30 days' GROUP BY 1, 2",
+            id=workspace_id,
+        )
+
+
+async def _execute(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:
+    result = await (await session.connection()).execute(text(query), values)
+    return list(result.mappings()) if result.returns_rows else []
+
+
+async def _log(session: AsyncSession, event: FailoverSwitched | FailoverRecovered) -> None:
+    switched = isinstance(event, FailoverSwitched)
+    await _execute(
+        session,
+        "INSERT INTO failover_event (event_id, workspace_id, kind, from_target, to_target, cause, occurred_at, down_s,"
+        " payload) VALUES (:event_id, :workspace_id, :kind, :from_target, :to_target, :cause, :occurred_at, :down_s,"
+        " CAST(:payload AS jsonb)) ON CONFLICT (event_id) DO NOTHING",
+        event_id=event.event_id,
+        workspace_id=event.workspace_id,
+        kind="switched" if switched else "recovered",
+        from_target=event.from_target,
+        to_target=event.to_target,
+        cause=event.cause if isinstance(event, FailoverSwitched) else "recovered",
+        occurred_at=event.occurred_at,
+        down_s=event.down_s if isinstance(event, FailoverRecovered) else None,
+        payload=event.to_json().decode(),
+    )
+
+
+def _time(unix_s: float) -> datetime:
+    return datetime.fromtimestamp(unix_s, UTC)
+
+
+def _record(row: RowMapping) -> GateRecord:
+    detail = row["detail"]
+    return GateRecord(
+        provider=row["provider"],
+        state=GateState(row["state"]),
+        share=row["share"],
+        since=row["since"].timestamp(),
+        retry_at=row["retry_at"].timestamp() if row["retry_at"] else None,
+        reason=row["reason"],
+        cause=detail.get("cause", ""),
+        sequence=row["sequence"],
+        opened_at=detail.get("opened_at"),
+        by_operator=detail.get("by_operator", False),
+        relapses=detail.get("relapses", 0),
+    )
