@@ -45,6 +45,11 @@ CREATE TABLE provider_health_minute (
     PRIMARY KEY (provider, model, minute)
 );
 
+CREATE TABLE health_frame (
+    event_id text PRIMARY KEY,
+    seen_at timestamptz NOT NULL DEFAULT now()
+);
+
 CREATE TABLE alert (
     alert_id text PRIMARY KEY,
     fingerprint text NOT NULL,
@@ -89,6 +94,7 @@ CREATE TABLE maintenance (
 """
 
 TABLES = (
+    "health_frame",
     "maintenance",
     "probe_schedule",
     "alert_silence",

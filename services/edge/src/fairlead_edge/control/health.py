@@ -1,0 +1,96 @@
+"""``/api/providers/health``: states, windows, history, alerts, probes, maintenance."""
+
+from typing import Annotated
+
+from fairlead_common.bus.rpc import Empty
+from fairlead_common.events.alerts import AlertRaised
+from fairlead_common.operations import health as ops
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel, Field
+
+from fairlead_edge.control.dependencies import Rpc
+
+router = APIRouter(prefix="/api/providers/health", tags=["health"])
+
+
+class AckIn(BaseModel):
+    """Who looks after the alert."""
+
+    by: str = Field(min_length=1, max_length=100)
+
+
+@router.get("", summary="All providers")
+async def summary(rpc: Rpc) -> ops.Summary:
+    """Status, score, error rate, uptime, evidence."""
+    return await rpc.call(ops.SUMMARY, Empty())
+
+
+@router.get("/alerts", summary="Alerts")
+async def alerts(
+    rpc: Rpc,
+    *,
+    active: bool = False,
+    provider: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> ops.Alerts:
+    """Newest first."""
+    return await rpc.call(ops.ALERTS, ops.AlertsQuery(active=active, provider=provider, limit=limit))
+
+
+@router.post("/alerts/{alert_id}/acknowledge", summary="Acknowledge an alert")
+async def acknowledge(rpc: Rpc, alert_id: str, body: AckIn) -> AlertRaised:
+    """It stays listed until it is resolved."""
+    return await rpc.call(ops.ACKNOWLEDGE, ops.Acknowledge(alert_id=alert_id, by=body.by))
+
+
+@router.post("/alerts/silences", status_code=204, summary="Silence alerts")
+async def silence(rpc: Rpc, body: ops.SilenceIn) -> None:
+    """Until its end; alerts go on being recorded, with status 'suppressed'."""
+    await rpc.call(ops.SILENCE, body)
+
+
+@router.get("/probes", summary="Probe schedules")
+async def probes(rpc: Rpc) -> ops.Probes:
+    """One for each provider."""
+    return await rpc.call(ops.PROBES, Empty())
+
+
+@router.put("/probes/{provider}", summary="Change a probe schedule")
+async def put_probe(rpc: Rpc, provider: str, body: ops.ProbeIn) -> ops.Probe:
+    """Kind, interval, model."""
+    return await rpc.call(ops.PUT_PROBE, ops.PutProbe(provider=provider, probe=body))
+
+
+@router.post("/probes/{provider}/run", summary="Probe now")
+async def run_probe(rpc: Rpc, provider: str) -> ops.ProbeResult:
+    """Waits for the result, which also counts."""
+    return await rpc.call(ops.RUN_PROBE, ops.OneProvider(provider=provider))
+
+
+@router.put("/{provider}/maintenance", status_code=204, summary="Begin maintenance")
+async def set_maintenance(rpc: Rpc, provider: str, body: ops.MaintenanceIn) -> None:
+    """The provider gets no traffic, and its state no blame."""
+    await rpc.call(ops.SET_MAINTENANCE, ops.SetMaintenance(provider=provider, maintenance=body))
+
+
+@router.delete("/{provider}/maintenance", status_code=204, summary="End maintenance")
+async def end_maintenance(rpc: Rpc, provider: str) -> None:
+    """It is judged again."""
+    await rpc.call(ops.END_MAINTENANCE, ops.OneProvider(provider=provider))
+
+
+@router.get("/{provider}", summary="One provider")
+async def one(rpc: Rpc, provider: str) -> ops.ProviderDetail:
+    """With its windows from 1 minute to 30 days, per model."""
+    return await rpc.call(ops.PROVIDER, ops.OneProvider(provider=provider))
+
+
+@router.get("/{provider}/history", summary="History of one provider")
+async def history(
+    rpc: Rpc,
+    provider: str,
+    since: AwareDatetime | None = None,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 200,
+) -> ops.History:
+    """Its states, newest first."""
+    return await rpc.call(ops.HISTORY, ops.HistoryQuery(provider=provider, since=since, limit=limit))

@@ -1,0 +1,207 @@
+"""The operations health answers, and its handler of call frames; errors become refusals here and nowhere else."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from fairlead_common import sketch
+from fairlead_common.bus.rpc import Empty, RpcError
+from fairlead_common.events.alerts import AlertRaised
+from fairlead_common.events.calls import CallsCompleted
+from fairlead_common.events.health import ProviderStatus, Status
+from fairlead_common.operations import health as ops
+from fairlead_common.snapshots.publisher import SnapshotPublisher
+from faststream.nats import NatsMessage
+from nats.aio.client import Client
+
+from fairlead_health.domain.score import FORMULA, Span, availability
+from fairlead_health.probes import Prober
+from fairlead_health.store import HealthStore, Minute, merged
+
+WINDOWS = {
+    "1m": timedelta(minutes=1),
+    "5m": timedelta(minutes=5),
+    "1h": timedelta(hours=1),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+DAY_S = 86_400.0
+
+
+class HealthApi:
+    """One method per operation."""
+
+    def __init__(
+        self,
+        client: Client,
+        store: HealthStore,
+        prober: Prober,
+        providers: tuple[str, ...],
+        default_probe: ops.ProbeIn,
+    ) -> None:
+        self._store = store
+        self._prober = prober
+        self._providers = providers
+        self._default_probe = default_probe
+        self._states = SnapshotPublisher(client, "provider-status")
+        self.schedules: Mapping[str, ops.ProbeIn] = {}
+
+    async def on_frame(self, body: bytes, message: NatsMessage) -> None:
+        """Count a frame into the windows, once."""
+        await self._store.add_frame(CallsCompleted.model_validate_json(body))
+
+    def probe_of(self, provider: str) -> ops.ProbeIn:
+        """How a provider is probed."""
+        return self.schedules.get(provider, self._default_probe)
+
+    async def read_schedules(self) -> None:
+        """Read the schedules anew."""
+        rows = await self._store.probes()
+        self.schedules = {
+            row["provider"]: ops.ProbeIn(
+                kind=row["kind"], interval_s=row["interval_s"], enabled=row["enabled"], model=row["model"]
+            )
+            for row in rows
+        }
+
+    async def summary(self, request: Empty) -> ops.Summary:
+        """All providers."""
+        return ops.Summary(providers=[await self._health(provider) for provider in self._providers])
+
+    async def provider(self, request: ops.OneProvider) -> ops.ProviderDetail:
+        """One provider with windows."""
+        self._known(request.provider)
+        now = datetime.now(UTC)
+        windows = []
+        rows = await self._store.windows(request.provider, now - WINDOWS["30d"])
+        for name, length in WINDOWS.items():
+            since = (now - length).replace(second=0, microsecond=0)
+            recent = [row for row in rows if row["minute"] >= since]
+            windows.append(_window(name, None, merged(recent)))
+            for model in sorted({row["model"] for row in recent}):
+                windows.append(_window(name, model, merged(row for row in recent if row["model"] == model)))
+        health = await self._health(request.provider)
+        return ops.ProviderDetail(health=health, windows=windows, score_formula=FORMULA)
+
+    async def history(self, request: ops.HistoryQuery) -> ops.History:
+        """States over time."""
+        self._known(request.provider)
+        rows = await self._store.history(request.provider, request.since, request.limit)
+        return ops.History(
+            provider=request.provider, intervals=[ops.Interval.model_validate(dict(row)) for row in rows]
+        )
+
+    async def alerts(self, request: ops.AlertsQuery) -> ops.Alerts:
+        """Alerts, newest first."""
+        found = await self._store.alerts(
+            active=request.active, provider=request.provider, limit=request.limit
+        )
+        return ops.Alerts(alerts=found)
+
+    async def acknowledge(self, request: ops.Acknowledge) -> AlertRaised:
+        """Somebody looks after an alert."""
+        alert = await self._store.alert(request.alert_id)
+        if alert is None:
+            raise RpcError(404, "unknown_alert", f"there is no alert '{request.alert_id}'")
+        if alert.ends_at is not None:
+            raise RpcError(
+                409, "already_resolved", "the alert is resolved already; nothing needs to be acknowledged"
+            )
+        return await self._store.acknowledge(alert, request.by)
+
+    async def silence(self, request: ops.SilenceIn) -> Empty:
+        """Nobody is to be told for a while."""
+        if request.ends_at <= datetime.now(UTC):
+            raise RpcError(422, "ends_in_the_past", "ends_at must be in the future")
+        await self._store.silence(request)
+        return Empty()
+
+    async def probes(self, request: Empty) -> ops.Probes:
+        """All schedules."""
+        await self.read_schedules()
+        found = [ops.Probe(provider=name, **self.probe_of(name).model_dump()) for name in self._providers]
+        return ops.Probes(probes=found)
+
+    async def put_probe(self, request: ops.PutProbe) -> ops.Probe:
+        """Change a schedule."""
+        self._known(request.provider)
+        await self._store.put_probe(request.provider, request.probe)
+        await self.read_schedules()
+        return ops.Probe(provider=request.provider, **request.probe.model_dump())
+
+    async def run_probe(self, request: ops.OneProvider) -> ops.ProbeResult:
+        """Probe now."""
+        self._known(request.provider)
+        probe = self.probe_of(request.provider)
+        call = await self._prober.run(request.provider, probe)
+        attempt = call.attempts[0]
+        return ops.ProbeResult(
+            provider=request.provider,
+            kind=probe.kind,
+            ok=attempt.ok,
+            error_class=attempt.error_class.value if attempt.error_class else None,
+            latency_ms=attempt.duration_ms,
+            ttft_ms=attempt.ttft_ms,
+            connect_ms=None,
+        )
+
+    async def set_maintenance(self, request: ops.SetMaintenance) -> Empty:
+        """Begin."""
+        self._known(request.provider)
+        if request.maintenance.ends_at is not None and request.maintenance.ends_at <= datetime.now(UTC):
+            raise RpcError(422, "ends_in_the_past", "ends_at must be in the future")
+        await self._store.set_maintenance(
+            request.provider, request.maintenance.reason, request.maintenance.ends_at
+        )
+        return Empty()
+
+    async def end_maintenance(self, request: ops.OneProvider) -> Empty:
+        """End."""
+        self._known(request.provider)
+        await self._store.end_maintenance(request.provider)
+        return Empty()
+
+    def _known(self, provider: str) -> None:
+        if provider not in self._providers:
+            known = ", ".join(self._providers)
+            raise RpcError(
+                404, "unknown_provider", f"provider '{provider}' is not configured; configured are {known}"
+            )
+
+    async def _health(self, provider: str) -> ops.ProviderHealth:
+        found = await self._states.read(provider)
+        now = datetime.now(UTC)
+        if found is None:
+            state = ProviderStatus(
+                provider=provider, status=Status.UNKNOWN, since=now, sequence=0, reason="nothing was seen yet"
+            )
+            return ops.ProviderHealth(**state.model_dump(), coverage_percentage=0.0)
+        state = ProviderStatus.model_validate_json(found[1])
+        rows = await self._store.history(provider, now - timedelta(seconds=DAY_S), 5000)
+        spans = [
+            Span(row["status"], row["started_at"].timestamp(), (row["ended_at"] or now).timestamp())
+            for row in rows
+        ]
+        coverage = availability(spans, now.timestamp(), DAY_S).coverage
+        return ops.ProviderHealth(**state.model_dump(), coverage_percentage=round(100 * coverage, 4))
+
+
+def _window(name: str, model: str | None, found: Minute) -> ops.Window:
+    def ms(values: sketch.Sketch, q: float) -> float | None:
+        value = sketch.quantile(values, q)
+        return None if value is None else round(value, 2)
+
+    return ops.Window(
+        window=name,
+        model=model,
+        calls=found.calls,
+        failures=found.failures,
+        error_rate=found.failures / found.calls if found.calls else None,
+        error_classes=dict(found.classes),
+        latency_p50_ms=ms(found.latency, 0.5),
+        latency_p90_ms=ms(found.latency, 0.9),
+        latency_p95_ms=ms(found.latency, 0.95),
+        latency_p99_ms=ms(found.latency, 0.99),
+        ttft_p50_ms=ms(found.ttft, 0.5),
+        ttft_p95_ms=ms(found.ttft, 0.95),
+    )

@@ -1,0 +1,96 @@
+"""Composition root of the health service."""
+
+import asyncio
+import logging
+import os
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from fairlead_common.bus.redelivery import is_away
+from fairlead_common.bus.rpc import answer
+from fairlead_common.bus.subscribing import consume
+from fairlead_common.bus.topology import HEALTH_CALLS, HEALTH_PROBES
+from fairlead_common.events.health import ProviderStatus, Status
+from fairlead_common.operations import health as ops
+from fairlead_common.service import Runtime
+from fairlead_common.snapshots.follower import SnapshotFollower
+from fairlead_models.catalog.catalog import Catalog
+from fairlead_models.catalog.entries import built_in, declared
+from fairlead_models.client import Clients
+from fairlead_models.providers import load_providers
+from fairlead_models.transport.http1 import Http1Transport
+
+from fairlead_health.aggregator import Aggregator
+from fairlead_health.api import HealthApi
+from fairlead_health.probes import Prober
+from fairlead_health.settings import HealthSettings
+from fairlead_health.store import HealthStore
+
+logger = logging.getLogger(__name__)
+
+HOUSEKEEPING_S = 2.0
+PRUNE_EVERY = 1800
+KEEP = timedelta(days=31)
+
+
+async def wire(runtime: Runtime) -> None:
+    """Connect everything."""
+    settings = HealthSettings.model_validate(runtime.settings.model_dump())
+    specs = load_providers(settings.providers_file, os.environ)
+    providers = tuple(spec.name for spec in specs)
+    transport = Http1Transport()
+    runtime.on_stop(transport.close)
+    now = datetime.now(UTC)
+    catalog = Catalog([*built_in(now), *declared(specs, now)], providers)
+    states = SnapshotFollower("provider-status", ProviderStatus.model_validate_json)
+    store = HealthStore(runtime.database)
+
+    def status_of(provider: str) -> Status:
+        found = states.get(provider)
+        return found.status if found is not None else Status.UNKNOWN
+
+    default_probe = ops.ProbeIn(interval_s=settings.probe_interval_s)
+    prober = Prober(
+        Clients(specs, transport),
+        catalog,
+        runtime.publisher,
+        settings.instance,
+        lambda provider: api.probe_of(provider),
+        status_of,
+    )
+    api = HealthApi(runtime.client, store, prober, providers, default_probe)
+    aggregator = Aggregator(
+        runtime.client, store, runtime.publisher, prober, providers, settings, runtime.owner
+    )
+    consume(runtime.broker, HEALTH_CALLS, api.on_frame)
+    consume(runtime.broker, HEALTH_PROBES, prober.on_tick)
+    answer(runtime.broker, ops.SUMMARY, api.summary)
+    answer(runtime.broker, ops.PROVIDER, api.provider)
+    answer(runtime.broker, ops.HISTORY, api.history)
+    answer(runtime.broker, ops.ALERTS, api.alerts)
+    answer(runtime.broker, ops.ACKNOWLEDGE, api.acknowledge)
+    answer(runtime.broker, ops.SILENCE, api.silence)
+    answer(runtime.broker, ops.PROBES, api.probes)
+    answer(runtime.broker, ops.PUT_PROBE, api.put_probe)
+    answer(runtime.broker, ops.RUN_PROBE, api.run_probe)
+    answer(runtime.broker, ops.SET_MAINTENANCE, api.set_maintenance)
+    answer(runtime.broker, ops.END_MAINTENANCE, api.end_maintenance)
+    runtime.spawn(partial(states.follow, runtime.client))
+    runtime.spawn(aggregator.run)
+    runtime.spawn(partial(keep_house, api, store))
+
+
+async def keep_house(api: HealthApi, store: HealthStore) -> None:
+    """Read the schedules every now and then, and forget what no window needs."""
+    rounds = 0
+    while True:
+        try:
+            await api.read_schedules()
+            if rounds % PRUNE_EVERY == 0:
+                await store.prune(KEEP)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            logger.warning("schedules cannot be read: %s", type(error).__name__)
+        rounds += 1
+        await asyncio.sleep(HOUSEKEEPING_S)

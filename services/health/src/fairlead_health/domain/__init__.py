@@ -1,0 +1,1 @@
+"""Health's decisions, pure: state of a provider, score, availability, alerts."""

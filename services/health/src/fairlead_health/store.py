@@ -1,0 +1,310 @@
+"""What health keeps in Postgres: states and their history, windows by the minute, alerts, probe schedules, maintenance."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fairlead_common import sketch
+from fairlead_common.db.database import Database
+from fairlead_common.events.alerts import AlertRaised, AlertStatus
+from fairlead_common.events.calls import CallsCompleted
+from fairlead_common.events.health import ProviderStatus
+from fairlead_common.operations.health import ProbeIn, SilenceIn
+from sqlalchemy import RowMapping, text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+
+@dataclass
+class Minute:
+    """Attempts at one model in one minute."""
+
+    calls: int = 0
+    failures: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    latency: sketch.Sketch = field(default_factory=Counter)
+    ttft: sketch.Sketch = field(default_factory=Counter)
+
+
+def minutes_of(frame: CallsCompleted) -> dict[tuple[str, str, datetime], Minute]:
+    """The frame's attempts by provider, model and minute; a caller's own mistakes are left out."""
+    found: dict[tuple[str, str, datetime], Minute] = {}
+    for call in frame.calls:
+        for attempt in call.attempts:
+            error = attempt.error_class
+            if error is not None and error.bucket == "caller":
+                continue
+            at = call.started_at + timedelta(milliseconds=attempt.offset_ms)
+            key = (attempt.provider, attempt.model, at.astimezone(UTC).replace(second=0, microsecond=0))
+            minute = found.setdefault(key, Minute())
+            minute.calls += 1
+            if error is not None:
+                minute.classes[error.value] += 1
+                minute.failures += error.counts_against_provider
+                continue
+            minute.latency[sketch.bucket_of(attempt.duration_ms)] += 1
+            if attempt.ttft_ms is not None:
+                minute.ttft[sketch.bucket_of(attempt.ttft_ms)] += 1
+    return found
+
+
+class HealthStore:
+    """One query each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
+        async with self._database.transaction() as session:
+            return await _execute(session, query, **values)
+
+    async def add_frame(self, frame: CallsCompleted) -> bool:
+        """Add a frame's attempts to the windows, once; False when the frame was counted before."""
+        async with self._database.transaction() as session:
+            new = await _execute(
+                session,
+                "INSERT INTO health_frame (event_id) VALUES (:id) ON CONFLICT DO NOTHING RETURNING event_id",
+                id=frame.event_id,
+            )
+            if not new:
+                return False
+            for (provider, model, minute), found in sorted(minutes_of(frame).items()):
+                await _add_minute(session, provider, model, minute, found)
+        return True
+
+    async def windows(self, provider: str, since: datetime) -> list[RowMapping]:
+        """Minutes of a provider."""
+        return await self._rows(
+            "SELECT model, minute, calls, failures, error_classes, latency_sketch, ttft_sketch"
+            " FROM provider_health_minute WHERE provider = :provider AND minute >= :since",
+            provider=provider,
+            since=since,
+        )
+
+    async def prune(self, keep: timedelta) -> None:
+        """Forget frames and minutes that no window needs."""
+        await self._rows("DELETE FROM health_frame WHERE seen_at < now() - interval '8 days'")
+        await self._rows(
+            "DELETE FROM provider_health_minute WHERE minute < :before", before=datetime.now(UTC) - keep
+        )
+
+    async def states(self) -> list[RowMapping]:
+        """The saved state of every provider."""
+        return await self._rows(
+            "SELECT provider, status, since, sequence, reason, last_check FROM provider_health ORDER BY provider"
+        )
+
+    async def save_state(self, state: ProviderStatus) -> None:
+        """The state, and its interval when it is a new one; an older sequence changes nothing."""
+        async with self._database.transaction() as session:
+            saved = await _execute(
+                session,
+                "INSERT INTO provider_health (provider, status, avg_latency_ms, error_rate, uptime_percentage, last_check,"
+                " score, since, sequence, reason, evidence) VALUES (:provider, :status, :latency, :errors, :uptime, :check,"
+                " :score, :since, :sequence, :reason, CAST(:evidence AS jsonb)) ON CONFLICT (provider) DO UPDATE SET"
+                " status = excluded.status, avg_latency_ms = excluded.avg_latency_ms, error_rate = excluded.error_rate,"
+                " uptime_percentage = excluded.uptime_percentage, last_check = excluded.last_check,"
+                " score = excluded.score, since = excluded.since, sequence = excluded.sequence, reason = excluded.reason,"
+                " evidence = excluded.evidence, updated_at = now()"
+                " WHERE provider_health.sequence <= excluded.sequence RETURNING provider",
+                provider=state.provider,
+                status=state.status.value,
+                latency=state.avg_latency_ms,
+                errors=state.error_rate,
+                uptime=state.uptime_percentage,
+                check=state.last_check,
+                score=state.score,
+                since=state.since,
+                sequence=state.sequence,
+                reason=state.reason,
+                evidence=json.dumps([each.model_dump(mode="json") for each in state.evidence]),
+            )
+            if saved:
+                await _add_interval(session, state)
+
+    async def history(self, provider: str, since: datetime | None, limit: int) -> list[RowMapping]:
+        """Intervals, newest first."""
+        return await self._rows(
+            "SELECT status, started_at, ended_at, reason FROM provider_health_interval WHERE provider = :provider"
+            " AND (CAST(:since AS timestamptz) IS NULL OR coalesce(ended_at, now()) >= :since)"
+            " ORDER BY started_at DESC LIMIT :limit",
+            provider=provider,
+            since=since,
+            limit=limit,
+        )
+
+    async def save_alert(self, alert: AlertRaised) -> None:
+        """The alert's last transition; an older sequence changes nothing."""
+        await self._rows(
+            "INSERT INTO alert (alert_id, fingerprint, alertname, provider, severity, status, sequence, starts_at, ends_at,"
+            " payload) VALUES (:alert_id, :fingerprint, :alertname, :provider, :severity, :status, :sequence, :starts_at,"
+            " :ends_at, CAST(:payload AS jsonb)) ON CONFLICT (alert_id) DO UPDATE SET status = excluded.status,"
+            " sequence = excluded.sequence, ends_at = excluded.ends_at, payload = excluded.payload, updated_at = now()"
+            " WHERE alert.sequence < excluded.sequence",
+            alert_id=alert.alert_id,
+            fingerprint=alert.fingerprint,
+            alertname=alert.alertname,
+            provider=alert.provider,
+            severity=alert.severity.value,
+            status=alert.status.value,
+            sequence=alert.sequence,
+            starts_at=alert.starts_at,
+            ends_at=alert.ends_at,
+            payload=alert.to_json().decode(),
+        )
+
+    async def alerts(self, *, active: bool, provider: str | None, limit: int) -> list[AlertRaised]:
+        """Alerts, newest first."""
+        rows = await self._rows(
+            "SELECT payload FROM alert WHERE (NOT :active OR ends_at IS NULL)"
+            " AND (CAST(:provider AS text) IS NULL OR provider = :provider) ORDER BY starts_at DESC LIMIT :limit",
+            active=active,
+            provider=provider,
+            limit=limit,
+        )
+        return [AlertRaised.model_validate(row["payload"]) for row in rows]
+
+    async def last_alerts(self) -> list[AlertRaised]:
+        """The last transition of every fingerprint, to go on from after a restart."""
+        rows = await self._rows(
+            "SELECT DISTINCT ON (fingerprint) payload FROM alert ORDER BY fingerprint, sequence DESC"
+        )
+        return [AlertRaised.model_validate(row["payload"]) for row in rows]
+
+    async def alert(self, alert_id: str) -> AlertRaised | None:
+        """One alert."""
+        rows = await self._rows("SELECT payload FROM alert WHERE alert_id = :id", id=alert_id)
+        return AlertRaised.model_validate(rows[0]["payload"]) if rows else None
+
+    async def acknowledge(self, alert: AlertRaised, by: str) -> AlertRaised:
+        """The alert as acknowledged, saved."""
+        found = alert.model_copy(
+            update={"status": AlertStatus.ACKNOWLEDGED, "labels": {**alert.labels, "acknowledged_by": by}}
+        )
+        await self._rows(
+            "UPDATE alert SET status = 'acknowledged', acknowledged_by = :by, payload = CAST(:payload AS jsonb)"
+            " WHERE alert_id = :id AND ends_at IS NULL",
+            by=by,
+            payload=found.to_json().decode(),
+            id=alert.alert_id,
+        )
+        return found
+
+    async def silence(self, silence: SilenceIn) -> None:
+        """Add a silence."""
+        await self._rows(
+            "INSERT INTO alert_silence (provider, alertname, ends_at, reason) VALUES (:provider, :alertname, :ends_at, :reason)",
+            **silence.model_dump(),
+        )
+
+    async def silences(self) -> list[RowMapping]:
+        """Silences that still hold."""
+        return await self._rows(
+            "SELECT provider, alertname, ends_at FROM alert_silence WHERE ends_at > now()"
+        )
+
+    async def probes(self) -> list[RowMapping]:
+        """Schedules that somebody has set."""
+        return await self._rows(
+            "SELECT provider, kind, interval_s, enabled, model FROM probe_schedule ORDER BY provider"
+        )
+
+    async def put_probe(self, provider: str, probe: ProbeIn) -> None:
+        """Create or replace a schedule."""
+        await self._rows(
+            "INSERT INTO probe_schedule (provider, kind, interval_s, enabled, model) VALUES (:provider, :kind, :interval_s,"
+            " :enabled, :model) ON CONFLICT (provider) DO UPDATE SET kind = excluded.kind, interval_s = excluded.interval_s,"
+            " enabled = excluded.enabled, model = excluded.model, updated_at = now()",
+            provider=provider,
+            **probe.model_dump(),
+        )
+
+    async def maintenances(self) -> list[RowMapping]:
+        """Maintenance that holds now."""
+        return await self._rows(
+            "SELECT provider, reason FROM maintenance WHERE ends_at IS NULL OR ends_at > now()"
+        )
+
+    async def set_maintenance(self, provider: str, reason: str, ends_at: datetime | None) -> None:
+        """Begin, or change."""
+        await self._rows(
+            "INSERT INTO maintenance (provider, reason, ends_at) VALUES (:provider, :reason, :ends_at)"
+            " ON CONFLICT (provider) DO UPDATE SET reason = excluded.reason, ends_at = excluded.ends_at",
+            provider=provider,
+            reason=reason,
+            ends_at=ends_at,
+        )
+
+    async def end_maintenance(self, provider: str) -> None:
+        """End; nothing happens when there is none."""
+        await self._rows("DELETE FROM maintenance WHERE provider = :provider", provider=provider)
+
+
+async def _execute(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:
+    result = await (await session.connection()).execute(text(query), values)
+    return list(result.mappings()) if result.returns_rows else []
+
+
+async def _add_minute(
+    session: AsyncSession, provider: str, model: str, minute: datetime, found: Minute
+) -> None:
+    """Add under a row lock: counts add up, and so do sketches."""
+    key = {"provider": provider, "model": model, "minute": minute}
+    await _execute(
+        session,
+        "INSERT INTO provider_health_minute (provider, model, minute, calls, failures, error_classes, latency_sketch,"
+        " ttft_sketch) VALUES (:provider, :model, :minute, 0, 0, '{}', '{}', '{}') ON CONFLICT DO NOTHING",
+        **key,
+    )
+    where = "WHERE provider = :provider AND model = :model AND minute = :minute"
+    rows = await _execute(
+        session,
+        "SELECT calls, failures, error_classes, latency_sketch, ttft_sketch FROM provider_health_minute"
+        f" {where} FOR UPDATE",
+        **key,
+    )
+    before = rows[0]
+    await _execute(
+        session,
+        "UPDATE provider_health_minute SET calls = :calls, failures = :failures, error_classes = CAST(:classes AS jsonb),"
+        f" latency_sketch = CAST(:latency AS jsonb), ttft_sketch = CAST(:ttft AS jsonb) {where}",
+        **key,
+        calls=before["calls"] + found.calls,
+        failures=before["failures"] + found.failures,
+        classes=json.dumps(dict(Counter(before["error_classes"]) + found.classes)),
+        latency=json.dumps(sketch.to_json(sketch.from_json(before["latency_sketch"]) + found.latency)),
+        ttft=json.dumps(sketch.to_json(sketch.from_json(before["ttft_sketch"]) + found.ttft)),
+    )
+
+
+async def _add_interval(session: AsyncSession, state: ProviderStatus) -> None:
+    values = {"provider": state.provider, "since": state.since, "sequence": state.sequence}
+    new = await _execute(
+        session,
+        "INSERT INTO provider_health_interval (provider, status, started_at, reason, sequence) VALUES (:provider, :status,"
+        " :since, :reason, :sequence) ON CONFLICT (provider, sequence) DO NOTHING RETURNING id",
+        **values,
+        status=state.status.value,
+        reason=state.reason,
+    )
+    if new:
+        await _execute(
+            session,
+            "UPDATE provider_health_interval SET ended_at = :since"
+            " WHERE provider = :provider AND ended_at IS NULL AND sequence < :sequence",
+            **values,
+        )
+
+
+def merged(rows: Iterable[RowMapping]) -> Minute:
+    """Several minutes as one."""
+    total = Minute()
+    for row in rows:
+        total.calls += row["calls"]
+        total.failures += row["failures"]
+        total.classes.update(row["error_classes"])
+        total.latency.update(sketch.from_json(row["latency_sketch"]))
+        total.ttft.update(sketch.from_json(row["ttft_sketch"]))
+    return total
