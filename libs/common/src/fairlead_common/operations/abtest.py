@@ -1,0 +1,363 @@
+"""What the abtest service answers."""
+
+from typing import Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from fairlead_common.bus.rpc import Empty, Operation
+
+SERVICE = "abtest"
+
+MetricName = Literal["quality", "latency", "cost"]
+Status = Literal["running", "completed", "cancelled"]
+
+MAX_ARMS = 10
+MAX_PROMPTS = 5000
+MAX_REPEATS = 1000
+MAX_JOBS = 10_000
+"""Prompts x arms x repeats of one test."""
+MAX_PROMPT_CHARACTERS = 200_000
+"""Of one prompt with its reference; it travels inside one message."""
+MAX_TEST_CHARACTERS = 700_000
+"""Of all prompts together; the whole test travels in one request on the bus, whose messages end at 1 MiB."""
+
+
+class PromptIn(BaseModel):
+    """A conversation to put to every arm, and the answer that is expected, where there is one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    messages: list[dict[str, Any]] = Field(min_length=1, description="as in a chat request")
+    reference: str | None = Field(
+        default=None, min_length=1, description="expected answer; without one, quality cannot be scored"
+    )
+
+
+class TestIn(BaseModel):
+    """A test: the same prompts to each arm, and what would count as a difference."""
+
+    __test__ = False
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[^\x00-\x1f\x7f]{1,255}$", description="unique in the workspace")
+    prompt: str | PromptIn | None = Field(default=None, description="one prompt; or give 'prompts'")
+    prompts: list[str | PromptIn] = Field(default=[], max_length=MAX_PROMPTS)
+    providers: list[str] = Field(
+        min_length=2,
+        max_length=MAX_ARMS,
+        description="the arms: a provider (its default model), provider/model, or a model's name",
+    )
+    params: dict[str, Any] = Field(
+        default={}, description="of every call: temperature, max_tokens, response_format, ..."
+    )
+    repeats: int = Field(default=1, ge=1, le=MAX_REPEATS, description="calls per prompt and arm")
+    metric: MetricName | None = Field(
+        default=None, description="what decides; null: quality when a prompt has a reference, else latency"
+    )
+    minimum_effect: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="smallest difference worth having: points of quality (0 to 1), or a share of latency or cost",
+    )
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="accepted rate of false positives")
+    max_cost_usd: float | None = Field(default=None, gt=0)
+    max_concurrency: int | None = Field(default=None, ge=1, le=1000, description="calls at a time")
+    timeout_s: float = Field(
+        default=60, ge=1, le=600, description="of one call; also its latency when it fails"
+    )
+    stream: bool = Field(
+        default=True, description="stream the answers, which measures the time to first token"
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_give_prompts(self) -> Self:
+        if (self.prompt is None) == (not self.prompts):
+            raise ValueError("give either 'prompt' or a non-empty list 'prompts'")
+        jobs = len(self.all_prompts()) * len(self.providers) * self.repeats
+        if jobs > MAX_JOBS:
+            raise ValueError(
+                f"prompts x providers x repeats makes {jobs} calls; a test has at most {MAX_JOBS}: split it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _bounded_text(self) -> Self:
+        sizes = [len(each.model_dump_json()) for each in self.all_prompts()]
+        for position, size in enumerate(sizes):
+            if size > MAX_PROMPT_CHARACTERS:
+                raise ValueError(
+                    f"prompts[{position}] has {size} characters; a prompt has at most {MAX_PROMPT_CHARACTERS}"
+                )
+        if sum(sizes) > MAX_TEST_CHARACTERS:
+            raise ValueError(
+                f"all prompts have {sum(sizes)} characters; a test has at most {MAX_TEST_CHARACTERS}: split it"
+            )
+        return self
+
+    def all_prompts(self) -> list[PromptIn]:
+        """The prompts in the long form, however they were given."""
+        given = self.prompts if self.prompt is None else [self.prompt]
+        return [
+            PromptIn(messages=[{"role": "user", "content": each}]) if isinstance(each, str) else each
+            for each in given
+        ]
+
+
+class Arm(BaseModel):
+    """One of the alternatives: what was asked for, and the model it stands for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    asked: str
+    provider: str
+    model: str
+
+    @property
+    def name(self) -> str:
+        """``provider/model``, which is unique in a test."""
+        return f"{self.provider}/{self.model}"
+
+
+class TestSummary(BaseModel):
+    """A test without its prompts. Null = unknown."""
+
+    __test__ = False
+    model_config = ConfigDict(extra="ignore")
+
+    id: int
+    workspace_id: int
+    name: str
+    prompt: str = Field(description="text of the first prompt")
+    prompt_count: int
+    providers: list[str]
+    arms: list[Arm]
+    params: dict[str, Any]
+    repeats: int
+    metric: MetricName
+    minimum_effect: float
+    alpha: float
+    max_cost_usd: float | None
+    max_concurrency: int | None
+    timeout_s: float
+    stream: bool
+    status: Status
+    stop_reason: str | None
+    jobs: int
+    jobs_done: int
+    jobs_failed: int
+    progress: float = Field(description="share of the calls that are done, 0 to 1")
+    estimated_cost_usd: float | None
+    actual_cost_usd: float | None = Field(description="of the calls whose price is known; null: of none")
+    unpriced_calls: int = Field(description="answered calls whose price is unknown")
+    warnings: list[str] = Field(description="what the arms cannot honour, and what is unknown")
+    created_at: AwareDatetime
+    completed_at: AwareDatetime | None
+
+
+class Test(TestSummary):
+    """A test with its prompts."""
+
+    prompts: list[PromptIn]
+
+
+class Tests(BaseModel):
+    """Tests of a workspace, newest first."""
+
+    __test__ = False
+
+    tests: list[TestSummary]
+
+
+class CreateTest(BaseModel):
+    """Start a test."""
+
+    workspace_id: int
+    test: TestIn
+
+
+class ListTests(BaseModel):
+    """Which tests."""
+
+    workspace_id: int
+    status: Status | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+class OneTest(BaseModel):
+    """Which test."""
+
+    workspace_id: int
+    test_id: int
+
+
+class RenameIn(BaseModel):
+    """What may be changed of a test."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")
+
+
+class RenameTest(OneTest):
+    """Change a test's name."""
+
+    change: RenameIn
+
+
+class ResultsQuery(OneTest):
+    """Which answers: whole prompts, in order."""
+
+    offset: int = Field(default=0, ge=0)
+    limit: int = Field(default=20, ge=1, le=200)
+
+
+class AnswerOut(BaseModel):
+    """One arm's answer to one prompt, or its failure. Null = unknown."""
+
+    arm: str
+    repeat: int
+    response: str | None
+    error_class: str | None
+    latency_ms: float
+    ttft_ms: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    quality_score: float | None
+    scores: dict[str, float]
+    finish_reason: str | None
+
+
+class SideBySide(BaseModel):
+    """All answers to one prompt, arm by arm."""
+
+    prompt_index: int
+    messages: list[dict[str, Any]]
+    reference: str | None
+    answers: list[AnswerOut]
+
+
+class Answers(BaseModel):
+    """A page of prompts with their answers."""
+
+    test_id: int
+    prompt_count: int
+    recorded: int = Field(description="answers and failures stored so far, of the whole test")
+    prompts: list[SideBySide]
+
+
+class Estimate(BaseModel):
+    """A difference between two arms: positive = the second one's value is higher."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class ComparisonOut(BaseModel):
+    """Two arms in one metric."""
+
+    metric: MetricName
+    arm1: str
+    arm2: str
+    units: int = Field(description="prompts (or, with one prompt, calls) that both arms have finished")
+    difference: Estimate = Field(
+        description="arm2 less arm1: points of quality; share of latency or cost (0.1 = 10 % more)"
+    )
+    p_value: float | None
+    adjusted_p_value: float | None = Field(
+        description="primary metric: Holm over the pairs; others: Benjamini-Hochberg"
+    )
+    robust_p_value: float | None = Field(description="rank or exact test beside the main one, not adjusted")
+    method: str
+    finding: Literal["better", "worse", "equivalent", "undecided"] = Field(description="of arm2 against arm1")
+    more_units: int | None = Field(description="about how many more would decide; null: decided, or unknown")
+    per_protocol: Estimate = Field(description="the same among pairs of which neither call failed")
+    per_protocol_units: int
+
+
+class QuantileOut(BaseModel):
+    """Latency of one arm at one quantile, of its successful calls."""
+
+    q: float
+    latency_ms: Estimate
+
+
+class QuantileDifference(BaseModel):
+    """Latency of two arms at one quantile, milliseconds; paired bootstrap."""
+
+    arm1: str
+    arm2: str
+    q: float
+    difference_ms: Estimate
+
+
+class ArmOut(BaseModel):
+    """One arm by itself. Null = nothing to measure, or unknown."""
+
+    arm: str
+    calls: int
+    failures: int
+    failure_classes: dict[str, int]
+    success: Estimate = Field(description="share of calls that were answered, with its Wilson interval")
+    quality_mean: float | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    ttft_p50_ms: float | None
+    cost_per_call_usd: float | None
+    output_tokens_mean: float | None
+    agreement: float | None = Field(description="likeness of its answers to those of the others, 0 to 1")
+    quantiles: list[QuantileOut]
+
+
+class SampleRatio(BaseModel):
+    """Whether every arm got its share of recorded calls; p below 0.001 means that something lost data."""
+
+    expected: dict[str, int]
+    observed: dict[str, int]
+    p_value: float | None
+    alarm: bool
+
+
+class Verdict(BaseModel):
+    """What can be said now, at the stated error rate."""
+
+    kind: Literal["winner", "no_difference", "not_enough_data", "stopped"]
+    winner: str | None
+    leaders: list[str] = Field(description="arms that nothing was shown to beat")
+    more_prompts: int | None = Field(
+        description="about how many more would decide; null: decided, or unknown"
+    )
+    text: str
+
+
+class Analysis(BaseModel):
+    """What a test shows."""
+
+    test_id: int
+    status: Status
+    final: bool = Field(
+        description="true: all calls are in, fixed-horizon statistics; false: valid at every look (confidence sequence)"
+    )
+    metric: MetricName
+    minimum_effect: float
+    alpha: float
+    unit: Literal["prompt", "call"]
+    planned_units: int
+    verdict: Verdict
+    arms: list[ArmOut]
+    comparisons: list[ComparisonOut]
+    quantile_differences: list[QuantileDifference]
+    sample_ratio: SampleRatio
+    notes: list[str] = Field(description="how failures are valued, and what limits these statements")
+
+
+CREATE = Operation(SERVICE, "create", CreateTest, Test, timeout_s=30)
+LIST = Operation(SERVICE, "list", ListTests, Tests)
+GET = Operation(SERVICE, "get", OneTest, Test)
+RENAME = Operation(SERVICE, "rename", RenameTest, Test)
+CANCEL = Operation(SERVICE, "cancel", OneTest, Test)
+DELETE = Operation(SERVICE, "delete", OneTest, Empty)
+RESULTS = Operation(SERVICE, "results", ResultsQuery, Answers, timeout_s=15)
+ANALYSIS = Operation(SERVICE, "analysis", OneTest, Analysis, timeout_s=30)
