@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Protocol
+from typing import Final, Protocol
 
 REASONS = {status.value: status.phrase for status in HTTPStatus} | {529: "Overloaded"}
+NO_CONTENT = 204
+STOPPING: Final = "the server is stopping"
+"""Message of the cancellation that ends a handler because of the server; without it, the client has left."""
 
 
 @dataclass(slots=True)
 class Request:
-    """One request, its body complete. Header names in lower case; of repeated headers the last counts."""
+    """One request, its body complete.
+
+    ``path`` is percent-decoded, ``raw_path`` as it came. Header names in lower case; of repeated headers the last counts.
+    """
 
     method: str
     path: str
@@ -23,6 +29,8 @@ class Request:
     client: str
     keep_alive: bool
     raw_path: bytes = b""
+    chunked: bool = True
+    """The client understands an answer in chunks (HTTP/1.1)."""
 
 
 class Sink(Protocol):
@@ -42,15 +50,19 @@ class Sink(Protocol):
 
 
 class ResponseWriter:
-    """Answers one request: either ``send`` once, or ``start``, ``write``..., ``end``."""
+    """Answers one request: either ``send`` once, or ``start``, ``write``..., ``end``.
+
+    Args:
+        chunked: an answer of unknown length goes out in chunks; otherwise it ends with the connection (HTTP/1.0).
+    """
 
     __slots__ = ("_chunked", "_head_only", "_keep_alive", "_sink", "ended", "started")
 
-    def __init__(self, sink: Sink, *, keep_alive: bool, head_only: bool) -> None:
+    def __init__(self, sink: Sink, *, keep_alive: bool, head_only: bool, chunked: bool = True) -> None:
         self._sink = sink
         self._keep_alive = keep_alive
         self._head_only = head_only
-        self._chunked = False
+        self._chunked = chunked
         self.started = False
         self.ended = False
 
@@ -64,29 +76,37 @@ class ResponseWriter:
         self._keep_alive = False
 
     def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """The whole answer in one write."""
+        """The whole answer in one write. Raises ValueError for a header with a line break; nothing is sent then."""
+        framing = "" if status == NO_CONTENT else f"content-length: {len(body)}\r\n"
+        head = _head(status, headers, framing, keep_alive=self._keep_alive)
         self.started = self.ended = True
-        head = _head(status, headers, f"content-length: {len(body)}\r\n", keep_alive=self._keep_alive)
         self._sink.write(head if self._head_only else head + body)
 
     def start(self, status: int, headers: Mapping[str, str]) -> None:
-        """The head of an answer of unknown length."""
+        """The head of an answer of unknown length. Raises ValueError as ``send`` does."""
+        if not self._chunked:
+            self._keep_alive = False
+        framing = "transfer-encoding: chunked\r\n" if self._chunked else ""
+        head = _head(status, headers, framing, keep_alive=self._keep_alive)
         self.started = True
-        self._chunked = True
-        self._sink.write(
-            _head(status, headers, "transfer-encoding: chunked\r\n", keep_alive=self._keep_alive)
-        )
+        self._sink.write(head)
 
     async def write(self, data: bytes) -> None:
         """A piece of the body; waits while the peer is slow."""
         if data and not self._head_only:
-            self._sink.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._sink.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
             await self._sink.drained()
 
-    def end(self) -> None:
-        """The answer is complete."""
+    def end(self, last: bytes = b"") -> None:
+        """The answer is complete with ``last``; does not wait for a slow peer."""
         self.ended = True
-        if not self._head_only:
+        if self._head_only:
+            return
+        if not self._chunked:
+            self._sink.write(last)
+        elif last:
+            self._sink.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
+        else:
             self._sink.write(b"0\r\n\r\n")
 
     def abort(self) -> None:
