@@ -14,7 +14,10 @@ A part that is unknown gives no score at all: half a truth would look like a who
 from collections.abc import Sequence
 from typing import NamedTuple
 
-FORMULA = "100 * (0.4 * uptime + 0.3 * latency + 0.3 * (1 - error_rate)); latency 1 up to 1 s, 0 from 10 s on, linear between"
+FORMULA = (
+    "100 * (0.4 * uptime + 0.3 * latency + 0.3 * (1 - error_rate));"
+    " latency 1 up to 1 s, 0 from 10 s on, linear between"
+)
 UP = frozenset(("healthy", "degraded"))
 NOT_COUNTED = frozenset(("unknown", "maintenance"))
 

@@ -1,11 +1,16 @@
 """The state of one provider: one machine, ``observe(record, observation, now, settings) -> record``.
 
-Down: a run of failures, or most calls of a short window failed. Degraded: a noticeable share failed. Back to healthy:
-a run of successes, and no bad window. A rate limit says nothing about health, and neither does a caller's mistake;
-observations of those kinds are not made. Flap damping: after several changes in a short time, good news must last longer.
+Down: a run of failures that no success has interrupted for a moment, or most calls of a short window failed. Degraded: a
+noticeable share failed. Back to healthy: a run of successes that no failure has interrupted for a moment, and no bad
+window. The moments matter under traffic, where a run of three is a matter of milliseconds and of chance. A rate limit
+says nothing about health, and a caller's mistake is no observation at all. Flap damping: after several changes in a
+short time, good news must last longer.
+
+What is counted (``counted``) and what is decided (``judged``) are apart, so that a replica that only stands by can count.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from fairlead_common.events.health import Status
 
@@ -16,16 +21,22 @@ class StatusSettings:
 
     failures_to_down: int = 3
     """In a row (Gatus: 3)."""
+    failing_s: float = 0.5
+    """A run of failures decides once no success was seen for this long."""
     successes_to_healthy: int = 2
     """In a row (Gatus: 2)."""
+    well_s: float = 1.0
+    """A run of successes decides once no failure was seen for this long."""
     window_s: float = 30.0
     min_calls: int = 10
     """Fewer calls in the window decide nothing by their share."""
     down_share: float = 0.5
     degraded_share: float = 0.1
+    recovered_share: float = 0.05
+    """A degraded provider stays so until fewer calls than this share fail."""
     flap_window_s: float = 300.0
     flap_changes: int = 4
-    """From this many changes in the flap window on, twice as many successes are wanted for each further change."""
+    """From this many changes in the flap window on, good news must last twice as long for each further change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +61,29 @@ class Record:
     reason: str = "nothing was seen yet"
     failures_in_row: int = 0
     successes_in_row: int = 0
+    last_success: float | None = None
+    last_failure: float | None = None
     last_source: str = ""
     last_detail: str = ""
     last_check: float | None = None
     maintenance: bool = False
     changes: tuple[float, ...] = ()
-    seconds: tuple[Second, ...] = field(default=())
+    seconds: tuple[Second, ...] = ()
+    judged_from: float = 0.0
+    """What failed before does not count in the shares: the provider has recovered from it since."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallSeen:
-    """A call or probe ended, well or through the provider's fault."""
+    """A call or probe ended. ``ok`` None: it says nothing about health (a rate limit), only that somebody looked."""
 
-    ok: bool
+    ok: bool | None
     source: str
     """active or passive."""
     detail: str = ""
     latency_ms: float | None = None
+    ended_at: float | None = None
+    """Unix seconds by the caller's clock; None = now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,104 +95,174 @@ class MaintenanceSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwatched:
+    """Nobody has watched the provider since ``since`` (Unix seconds): what it was then says nothing about now."""
+
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
 
-Observation = CallSeen | MaintenanceSet | Tick
+Observation = CallSeen | MaintenanceSet | Unwatched | Tick
+
+KEPT_S = 300.0
+CHANGES_KEPT = 8
+MAX_PATIENCE = 16
 
 
 def observe(record: Record, observation: Observation, now: float, settings: StatusSettings) -> Record:
     """The record after ``observation``; ``sequence`` has grown when the status changed."""
     match observation:
         case CallSeen():
-            return _judged(_counted(record, observation, now, settings), now, settings)
+            return judged(counted(record, observation, now, settings), now, settings)
         case MaintenanceSet(on, reason):
-            if on == record.maintenance:
+            return record if on == record.maintenance else _maintained(record, on, reason, now)
+        case Unwatched(since):
+            if record.status in (Status.UNKNOWN, Status.MAINTENANCE):
                 return record
-            status = Status.MAINTENANCE if on else Status.UNKNOWN
-            cleared = replace(record, maintenance=on, failures_in_row=0, successes_in_row=0, seconds=())
-            return _changed(cleared, status, reason, now)
+            cleared = replace(record, failures_in_row=0, successes_in_row=0)
+            return _changed(
+                cleared, Status.UNKNOWN, "nobody has watched for a while", max(since, record.since)
+            )
         case Tick():
-            return _judged(replace(record, seconds=_recent(record, now, settings)), now, settings)
+            return judged(replace(record, seconds=_recent(record, now)), now, settings)
 
 
 def window(record: Record, now: float, window_s: float) -> tuple[int, int, float | None]:
     """(calls, failures, mean latency in ms or None) of the last ``window_s`` seconds."""
-    recent = [second for second in record.seconds if second.at > now - window_s]
-    timed = sum(second.latencies for second in recent)
-    mean = sum(second.latency_sum_ms for second in recent) / timed if timed else None
-    return sum(second.calls for second in recent), sum(second.failures for second in recent), mean
+    calls = failures = timed = 0
+    sum_ms = 0.0
+    for second in _since(record.seconds, now - window_s):
+        calls += second.calls
+        failures += second.failures
+        timed += second.latencies
+        sum_ms += second.latency_sum_ms
+    return calls, failures, sum_ms / timed if timed else None
 
 
-KEPT_S = 300.0
+def counted(record: Record, seen: CallSeen, now: float, settings: StatusSettings) -> Record:
+    """The record after a call was added to its runs and windows; its status is untouched.
+
+    A call that ended before the window began is old news and changes nothing; one that ended before the last change of
+    status counts in the windows, but not in the runs.
+    """
+    at = now if seen.ended_at is None else min(seen.ended_at, now)
+    if at < now - settings.window_s:
+        return record
+    looked = replace(record, last_check=max(at, record.last_check or at))
+    if seen.ok is None:
+        return looked
+    looked = replace(looked, seconds=_added(_recent(record, now), seen, int(at)))
+    if at < record.since:
+        return looked
+    return replace(
+        looked,
+        failures_in_row=0 if seen.ok else record.failures_in_row + 1,
+        successes_in_row=record.successes_in_row + 1 if seen.ok else 0,
+        last_success=max(at, record.last_success or at) if seen.ok else record.last_success,
+        last_failure=record.last_failure if seen.ok else max(at, record.last_failure or at),
+        last_source=seen.source,
+        last_detail=seen.detail,
+    )
 
 
-def _recent(record: Record, now: float, settings: StatusSettings) -> tuple[Second, ...]:
-    if not record.seconds or record.seconds[0].at > now - KEPT_S - settings.window_s:
+def judged(record: Record, now: float, settings: StatusSettings) -> Record:
+    """The record with the status that what was counted calls for at ``now``."""
+    if record.maintenance:
+        return record
+    calls, failures, _ = window(record, now, min(settings.window_s, now - record.judged_from))
+    share = failures / calls if calls >= settings.min_calls else 0.0
+    failed = f"{failures} of {calls} calls failed in {settings.window_s:g} s"
+    if _fails(record, now, settings):
+        text = f"{record.failures_in_row} failures in a row ({record.last_source}: {record.last_detail})"
+        return _to(record, Status.DOWN, text, now)
+    if record.status is not Status.DOWN and share >= settings.down_share:
+        return _to(record, Status.DOWN, failed, now)
+    if record.status is not Status.DOWN and share >= settings.degraded_share:
+        return _to(record, Status.DEGRADED, failed, now)
+    return _better(record, share, now, settings)
+
+
+def _better(record: Record, share: float, now: float, settings: StatusSettings) -> Record:
+    """Good news: what may lead back to healthy."""
+    patience = _patience(record, now, settings)
+    text = f"{record.successes_in_row} successes in a row"
+    lasts = record.successes_in_row >= settings.successes_to_healthy * patience
+    match record.status:
+        case Status.UNKNOWN if record.successes_in_row:
+            return _to(record, Status.HEALTHY, "it answers", now)
+        case Status.DOWN if lasts and _quiet_for(record.last_failure, now, settings.well_s * patience):
+            return replace(_to(record, Status.HEALTHY, text, now), judged_from=now)
+        case Status.DEGRADED if lasts and share < settings.recovered_share:
+            enough = now - record.since >= settings.well_s * patience
+            return _to(record, Status.HEALTHY, text, now) if enough else record
+    return record
+
+
+def flapping(record: Record, now: float, settings: StatusSettings) -> bool:
+    """True while good news must last longer because the status has changed so often."""
+    return _patience(record, now, settings) > 1
+
+
+def _fails(record: Record, now: float, settings: StatusSettings) -> bool:
+    return record.failures_in_row >= settings.failures_to_down and _quiet_for(
+        record.last_success, now, settings.failing_s
+    )
+
+
+def _quiet_for(last: float | None, now: float, length_s: float) -> bool:
+    return last is None or now - last >= length_s
+
+
+def _since(seconds: tuple[Second, ...], start: float) -> Iterable[Second]:
+    for second in reversed(seconds):
+        if second.at <= start:
+            return
+        yield second
+
+
+def _recent(record: Record, now: float) -> tuple[Second, ...]:
+    """Cut once a tenth is too old, so that not every call copies."""
+    if not record.seconds or record.seconds[0].at > now - KEPT_S * 1.1:
         return record.seconds
     return tuple(second for second in record.seconds if second.at > now - KEPT_S)
 
 
-def _counted(record: Record, seen: CallSeen, now: float, settings: StatusSettings) -> Record:
-    at = int(now)
-    seconds = _recent(record, now, settings)
-    last = seconds[-1] if seconds and seconds[-1].at == at else None
+def _added(seconds: tuple[Second, ...], seen: CallSeen, at: int) -> tuple[Second, ...]:
+    """Frames of several edges come a little out of order; a late call counts in the newest second."""
+    last = seconds[-1] if seconds and seconds[-1].at >= at else None
     before = last or Second(at)
-    timed = seen.ok and seen.latency_ms is not None
+    timed = bool(seen.ok) and seen.latency_ms is not None
     second = Second(
-        at,
+        before.at,
         before.calls + 1,
         before.failures + (not seen.ok),
         before.latency_sum_ms + (seen.latency_ms or 0.0) * timed,
         before.latencies + timed,
     )
-    return replace(
-        record,
-        failures_in_row=0 if seen.ok else record.failures_in_row + 1,
-        successes_in_row=record.successes_in_row + 1 if seen.ok else 0,
-        last_source=seen.source,
-        last_detail=seen.detail,
-        last_check=now,
-        seconds=(*(seconds[:-1] if last else seconds), second),
+    return (*(seconds[:-1] if last else seconds), second)
+
+
+def _maintained(record: Record, on: bool, reason: str, now: float) -> Record:
+    cleared = replace(
+        record, maintenance=on, failures_in_row=0, successes_in_row=0, seconds=(), judged_from=now, changes=()
     )
-
-
-def _judged(record: Record, now: float, settings: StatusSettings) -> Record:
-    if record.maintenance:
-        return record
-    calls, failures, _ = window(record, now, settings.window_s)
-    share = failures / calls if calls >= settings.min_calls else 0.0
-    if record.failures_in_row >= settings.failures_to_down:
-        text = f"{record.failures_in_row} failures in a row ({record.last_source}: {record.last_detail})"
-        return _to(record, Status.DOWN, text, now)
-    if share >= settings.down_share and record.successes_in_row < settings.successes_to_healthy:
-        return _to(record, Status.DOWN, f"{failures} of {calls} calls failed in {settings.window_s:g} s", now)
-    if record.status is Status.UNKNOWN:
-        return _to(record, Status.HEALTHY, "it answers", now) if record.successes_in_row else record
-    wanted = settings.successes_to_healthy * _patience(record, now, settings)
-    if record.status is Status.DOWN and record.successes_in_row < wanted:
-        return record
-    if share >= settings.degraded_share and record.status is not Status.DOWN:
-        return _to(
-            record, Status.DEGRADED, f"{failures} of {calls} calls failed in {settings.window_s:g} s", now
-        )
-    if record.successes_in_row >= wanted:
-        return _to(record, Status.HEALTHY, f"{record.successes_in_row} successes in a row", now)
-    return record
+    return _changed(cleared, Status.MAINTENANCE if on else Status.UNKNOWN, reason, now)
 
 
 def _patience(record: Record, now: float, settings: StatusSettings) -> int:
     recent = sum(changed > now - settings.flap_window_s for changed in record.changes)
-    return 2 ** max(0, min(4, recent - settings.flap_changes + 1))
+    return min(MAX_PATIENCE, 1 << max(0, recent - settings.flap_changes + 1))
 
 
 def _to(record: Record, status: Status, reason: str, now: float) -> Record:
-    return record if record.status is status else _changed(record, status, reason, now)
+    if record.status is status:
+        return record
+    return _changed(replace(record, changes=(*record.changes, now)[-CHANGES_KEPT:]), status, reason, now)
 
 
-def _changed(record: Record, status: Status, reason: str, now: float) -> Record:
-    changes = (*record.changes, now)[-8:]
-    return replace(
-        record, status=status, since=now, sequence=record.sequence + 1, reason=reason, changes=changes
-    )
+def _changed(record: Record, status: Status, reason: str, at: float) -> Record:
+    return replace(record, status=status, since=at, sequence=record.sequence + 1, reason=reason)
