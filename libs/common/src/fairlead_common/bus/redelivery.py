@@ -18,6 +18,7 @@ import asyncpg
 import pydantic
 from faststream import BaseMiddleware
 from faststream.exceptions import HandlerException, NackMessage, RejectMessage
+from faststream.nats import NatsMessage
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -46,6 +47,8 @@ AWAY: Final = (
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
 )
 
 
@@ -113,6 +116,21 @@ class RedeliveryPolicy(BaseMiddleware[Any, Any]):
 def _jetstream_messages(raw: Any) -> list[Msg]:
     messages = raw if isinstance(raw, list) else [raw]
     return [m for m in messages if isinstance(m, Msg) and m.reply.startswith("$JS.ACK")]
+
+
+async def dead_letter_body(message: NatsMessage, position: int, error: Exception) -> None:
+    """Copy one message of a batch to its dead letter subject; the handler goes on with the others.
+
+    Args:
+        position: of the message in the batch.
+
+    Raises:
+        nats.errors.Error, OSError: not acknowledged; the batch must not be acknowledged either.
+    """
+    raw = _jetstream_messages(message.raw_message)[position]
+    deliveries = raw.metadata.num_delivered or 1
+    logger.error("%s: one message of a batch becomes a dead letter: %s", raw.subject, error)
+    await _dead_letter(raw, error, deliveries)
 
 
 async def _dead_letter(message: Msg, error: BaseException, deliveries: int) -> None:

@@ -26,6 +26,8 @@ class ModelPerformance(BaseModel):
     quality: float | None = None
     """0 to 1, from A/B results and feedback."""
     quality_samples: int = 0
+    window_s: int | None = None
+    """Seconds these figures look back: longer for a model that is called seldom; None = as its provider."""
 
 
 class ProviderPerformance(BaseModel):

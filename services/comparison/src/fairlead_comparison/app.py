@@ -1,0 +1,49 @@
+"""Composition root of the comparison service."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from fairlead_common.bus.rpc import answer
+from fairlead_common.bus.subscribing import consume, consume_batches
+from fairlead_common.bus.topology import COMPARISON_CALLS, COMPARISON_RESULTS
+from fairlead_common.ids import utc_now
+from fairlead_common.operations import comparison as ops
+from fairlead_common.service import Runtime
+from fairlead_common.snapshots.loop import SnapshotLoop
+
+from fairlead_comparison.api import ComparisonApi
+from fairlead_comparison.handlers import CallHandler, ResultHandler
+from fairlead_comparison.housekeeping import Housekeeping
+from fairlead_comparison.metrics import ComparisonMetrics
+from fairlead_comparison.publishing import PerformancePublisher
+from fairlead_comparison.settings import ComparisonSettings
+from fairlead_comparison.store.observations import ObservationStore
+from fairlead_comparison.store.results import ResultStore
+from fairlead_comparison.store.sums import SumStore
+
+HOUSEKEEPING_S: Final = 60.0
+FRAMES_AT_ONCE: Final = 100
+
+
+async def wire(runtime: Runtime) -> None:
+    """Connect everything."""
+    settings = ComparisonSettings.model_validate(runtime.settings.model_dump())
+    metrics = ComparisonMetrics(runtime.registry)
+    observations, results = ObservationStore(runtime.database), ResultStore(runtime.database)
+    sums = SumStore(runtime.database)
+    calls = CallHandler(observations, metrics, timedelta(days=settings.retention_days), utc_now)
+    performance = PerformancePublisher(runtime.client, runtime.publisher, sums, settings, metrics, utc_now)
+    housekeeping = Housekeeping(observations, settings, utc_now)
+    api = ComparisonApi(observations, results)
+    consume_batches(runtime.broker, COMPARISON_CALLS, calls.on_frames, size=FRAMES_AT_ONCE)
+    consume(runtime.broker, COMPARISON_RESULTS, ResultHandler(results, metrics).on_result)
+    answer(runtime.broker, ops.RESULTS, api.results)
+    answer(runtime.broker, ops.CALLS, api.calls)
+    answer(runtime.broker, ops.CALL, api.call)
+    for job, work, every_s in (
+        ("comparison.performance", performance.publish, settings.performance_every_s),
+        ("comparison.housekeeping", housekeeping.keep, HOUSEKEEPING_S),
+    ):
+        loop = SnapshotLoop(job, runtime.owner, work, every_s)
+        runtime.spawn(partial(loop.run, runtime.client))

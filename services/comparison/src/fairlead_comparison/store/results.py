@@ -1,0 +1,64 @@
+"""Results of A/B tests: one row for each event, however often it comes."""
+
+import json
+from typing import Any
+
+from fairlead_common.db.database import Database
+from fairlead_common.events.abtest import TestResultRecorded
+from sqlalchemy import RowMapping, text
+
+from fairlead_comparison.domain.observations import text as storable
+
+MAX_RESPONSE = 1_000_000
+"""Characters kept of a response."""
+RESULT = (
+    "event_id, ab_test_id, prompt_index, repeat, provider, model, response, latency_ms, ttft_ms, input_tokens,"
+    " output_tokens, cost, quality_score, scores, error_class, finish_reason, occurred_at"
+)
+
+
+class ResultStore:
+    """One query each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
+        async with self._database.transaction() as session:
+            result = await (await session.connection()).execute(text(query), values)
+            return list(result.mappings()) if result.returns_rows else []
+
+    async def add(self, event: TestResultRecorded) -> bool:
+        """Insert a result; False when it was there already."""
+        rows = await self._rows(
+            f"INSERT INTO ab_test_result ({RESULT}) VALUES (:event_id, :ab_test_id, :prompt_index, :repeat, :provider,"
+            " :model, :response, :latency_ms, :ttft_ms, :input_tokens, :output_tokens, :cost, :quality_score,"
+            " CAST(:scores AS jsonb), :error_class, :finish_reason, :occurred_at)"
+            " ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
+            event_id=event.event_id,
+            ab_test_id=event.test_id,
+            prompt_index=event.prompt_index,
+            repeat=event.repeat,
+            provider=storable(event.provider),
+            model=storable(event.model),
+            response=None if event.response is None else storable(event.response, MAX_RESPONSE),
+            latency_ms=event.latency_ms,
+            ttft_ms=event.ttft_ms,
+            input_tokens=event.input_tokens,
+            output_tokens=event.output_tokens,
+            cost=event.cost_usd,
+            quality_score=event.quality_score,
+            scores=json.dumps({storable(name): value for name, value in event.scores.items()}),
+            error_class=None if event.error_class is None else event.error_class.value,
+            finish_reason=None if event.finish_reason is None else storable(event.finish_reason),
+            occurred_at=event.occurred_at,
+        )
+        return bool(rows)
+
+    async def of_test(self, test_id: int) -> list[RowMapping]:
+        """All results of a test, by prompt, repeat, provider, model."""
+        return await self._rows(
+            f"SELECT {RESULT} FROM ab_test_result WHERE ab_test_id = :test_id"
+            " ORDER BY prompt_index, repeat, provider, model, event_id",
+            test_id=test_id,
+        )

@@ -1,0 +1,131 @@
+"""Reading sums of attempts over any window, whole or in blocks of time; quality scores over a window."""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from fairlead_common.db.database import Database
+from sqlalchemy import RowMapping, text
+
+from fairlead_comparison.domain.scores import Score
+from fairlead_comparison.domain.sums import PLAIN, WHOLE, Sums
+
+ALL_IN_ONE = 10**11
+"""Block length (seconds) that puts any window into one block."""
+
+
+class Part(NamedTuple):
+    """Sums of one model at one provider in the block of time that begins at ``at``."""
+
+    provider: str
+    model: str
+    at: datetime
+    sums: Sums
+
+
+class Window(NamedTuple):
+    """From ``since`` (inside) to ``until`` (outside), calls of these kinds, put together from hours or from minutes."""
+
+    since: datetime
+    until: datetime
+    kinds: tuple[str, ...] = ("live",)
+    hourly: bool = False
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Table and time column that the window is put together from."""
+        return ("performance_hour", "hour") if self.hourly else ("performance_minute", "minute")
+
+
+class SumStore:
+    """One query each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def parts(self, window: Window, block_s: int) -> list[Part]:
+        """Sums by provider, model and block of ``block_s`` seconds (a whole number of minutes or hours), by time."""
+        table, column = window.source
+        block = f"floor(extract(epoch FROM {column}) / :block_s)::bigint"
+        where = f"WHERE {column} >= :since AND {column} < :until AND kind = ANY(:kinds)"
+        values = {
+            "block_s": block_s,
+            "since": window.since,
+            "until": window.until,
+            "kinds": list(window.kinds),
+        }
+        plain = ", ".join(f"sum({name}) AS {name}" for name in PLAIN)
+        rows = await self._rows(
+            f"SELECT provider, model, {block} AS block, {plain} FROM {table} {where} GROUP BY 1, 2, 3 ORDER BY 3, 1, 2",
+            **values,
+        )
+        found = {
+            (row["provider"], row["model"], row["block"]): Sums(
+                **{name: _as_declared(name, row[name]) for name in PLAIN}
+            )
+            for row in rows
+        }
+        for name in ("latency", "ttft"):
+            buckets = await self._rows(
+                f"SELECT provider, model, {block} AS block, bucket::int AS bucket, sum(n::bigint)::bigint AS n"
+                f" FROM {table}, jsonb_each_text({name}_sketch) AS each (bucket, n) {where} GROUP BY 1, 2, 3, 4",
+                **values,
+            )
+            for row in buckets:
+                sums = found.get((row["provider"], row["model"], row["block"]))
+                if sums is not None:
+                    getattr(sums, name)[row["bucket"]] = row["n"]
+        return [
+            Part(provider, model, datetime.fromtimestamp(number * block_s, UTC), sums)
+            for (provider, model, number), sums in found.items()
+        ]
+
+    async def extent(self, window: Window) -> tuple[datetime, datetime] | None:
+        """First and last minute (or hour) with attempts, or None when there are none."""
+        table, column = window.source
+        rows = await self._rows(
+            f"SELECT min({column}) AS first, max({column}) AS last FROM {table}"
+            f" WHERE {column} >= :since AND {column} < :until AND kind = ANY(:kinds)",
+            since=window.since,
+            until=window.until,
+            kinds=list(window.kinds),
+        )
+        first = rows[0]["first"]
+        return None if first is None else (first, rows[0]["last"])
+
+    async def providers(self, since: datetime) -> list[str]:
+        """Providers that were called since then, for whatever reason."""
+        rows = await self._rows(
+            "SELECT DISTINCT provider FROM performance_hour WHERE hour >= :since ORDER BY 1", since=since
+        )
+        return [row["provider"] for row in rows]
+
+    async def scores(self, since: datetime, until: datetime) -> list[Score]:
+        """Scored answers of A/B tests, repeats of a prompt averaged."""
+        rows = await self._rows(
+            "SELECT ab_test_id, prompt_index, provider, model, avg(quality_score) AS score, count(*) AS samples,"
+            " max(occurred_at) AS at FROM ab_test_result WHERE quality_score IS NOT NULL"
+            " AND occurred_at >= :since AND occurred_at < :until"
+            " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+            since=since,
+            until=until,
+        )
+        return [_score(row) for row in rows]
+
+    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
+        async with self._database.transaction() as session:
+            return list((await (await session.connection()).execute(text(query), values)).mappings())
+
+
+def _score(row: RowMapping) -> Score:
+    return Score(
+        (row["ab_test_id"], row["prompt_index"]),
+        row["provider"],
+        row["model"],
+        float(row["score"]),
+        row["samples"],
+        row["at"],
+    )
+
+
+def _as_declared(name: str, value: Any) -> Any:
+    return int(value) if name in WHOLE else float(value)

@@ -1,0 +1,46 @@
+"""The whole service on a real bus and database, inside a test."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fairlead_common.service import Runtime, run
+from fairlead_comparison.app import wire
+from fairlead_comparison.settings import ComparisonSettings
+from pydantic import SecretStr
+
+from tests.support.servers import free_port
+
+
+@asynccontextmanager
+async def running(nats_url: str, dsn: str, **settings: Any) -> AsyncIterator[Runtime]:
+    """Run it until the block ends; yields when its subscribers run."""
+    given = ComparisonSettings(
+        nats_url=SecretStr(nats_url),
+        postgres_dsn=SecretStr(dsn),
+        http_port=free_port(),
+        **{"performance_every_s": 0.2, **settings},
+    )
+    stop, up = asyncio.Event(), asyncio.Event()
+    found: list[Runtime] = []
+
+    async def tell() -> None:
+        up.set()
+        await asyncio.Event().wait()
+
+    async def wired(runtime: Runtime) -> None:
+        await wire(runtime)
+        found.append(runtime)
+        runtime.spawn(tell)
+
+    task = asyncio.create_task(run("comparison", given, wired, stop))
+    try:
+        waiting = asyncio.create_task(up.wait())
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
+        if task.done():
+            task.result()
+        yield found[0]
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 30)
