@@ -6,6 +6,7 @@ watch can stay silent for long after the server came back. Values survive a rest
 
 import asyncio
 import base64
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -103,7 +104,10 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
             while client.stats["reconnects"] == reconnects and time.monotonic() - began < RELIST_S:
                 await self._next(watcher)
         finally:
-            await watcher.stop()  # type: ignore[no-untyped-call]
+            with contextlib.suppress(
+                NatsError, OSError
+            ):  # on a closed connection: must not hide a cancellation
+                await watcher.stop()  # type: ignore[no-untyped-call]
 
     async def _next(self, watcher: KeyValue.KeyWatcher) -> None:
         try:

@@ -1,0 +1,1 @@
+"""The parts that are not ours: a NATS server and a Postgres server from wheels."""

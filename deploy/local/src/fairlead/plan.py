@@ -1,0 +1,339 @@
+"""What ``fairlead up`` will run: every process with its command, environment and address. Pure: it starts nothing.
+
+The order of starting is postgres, nats and simulators, then the setup step, then services and edges, then the demo; the
+order of stopping is the reverse.
+"""
+
+import json
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from urllib.parse import quote
+
+from fairlead.data_dir import DataDir
+from fairlead.errors import BadInput
+from fairlead.options import UpOptions
+from fairlead.ports import HOST
+from fairlead.providers import KEY_VARIABLE, Providers
+
+PREFIX = "FAIRLEAD_"
+PASSED_ON = ("FAIRLEAD_LOG_LEVEL", "FAIRLEAD_OTLP_ENDPOINT")
+"""Settings every process has and the plan does not decide: the user's own environment may set them."""
+DATABASE = "fairlead"
+SETUP = "setup"
+ADMIN = "admin"
+SIMULATED_KEY = "simulated"
+
+DEMO_LATENCY = {
+    # vendor: median and 95th percentile, in seconds, of the first token; a whole answer takes twice as long
+    "openai": (0.28, 0.7),
+    "anthropic": (0.36, 0.8),
+    "google": (0.22, 0.6),
+    "mistral": (0.18, 0.5),
+    "cohere": (0.25, 0.9),
+}
+
+
+class Kind(Enum):
+    """What a process is to the supervisor."""
+
+    NATS = "nats"
+    POSTGRES = "postgres"
+    SIMULATOR = "simulator"
+    SETUP = "setup"
+    SERVICE = "service"
+    EDGE = "edge"
+    DEMO = "demo"
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process. ``url`` serves ``ready_path``; None = it is ready once it runs (Postgres is asked otherwise)."""
+
+    name: str
+    kind: Kind
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    url: str | None = None
+    ready_path: str = "/readyz"
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    """Sent by the kernel when the supervisor itself is killed."""
+    stop_timeout_s: float = 10.0
+    account: tuple[int, int] | None = None
+    """User and group ids to run as; None = those of the supervisor."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A control service: ``python -m <package>``."""
+
+    name: str
+    package: str
+
+
+SERVICES = (
+    Service("health", "fairlead_health"),
+    Service("failover", "fairlead_failover"),
+    Service("routing", "fairlead_routing"),
+    Service("comparison", "fairlead_comparison"),
+    Service("abtest", "fairlead_abtest"),
+    Service("dashboard", "fairlead_dashboard"),
+)
+EDGE = Service("edge", "fairlead_edge")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the plan takes from the machine: programs, and the account Postgres runs as."""
+
+    python: str
+    nats_server: Path
+    postgres_bin: Path
+    postgres_account: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """Addresses of one simulated provider."""
+
+    url: str
+    control_url: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that will run."""
+
+    nats: ProcessSpec
+    postgres: ProcessSpec
+    setup: ProcessSpec
+    simulators: tuple[ProcessSpec, ...]
+    services: tuple[ProcessSpec, ...]
+    edges: tuple[ProcessSpec, ...]
+    demo: ProcessSpec | None
+    nats_port: int
+    nats_monitoring_port: int
+    nats_url: str = field(repr=False)
+    postgres_dsn: str = field(repr=False)
+    postgres_admin_dsn: str = field(repr=False)
+    simulator_urls: Mapping[str, Simulator]
+    dashboard_url: str | None
+
+    @property
+    def edge_url(self) -> str:
+        """Of the first edge."""
+        return str(self.edges[0].url)
+
+
+def account_names(services: Sequence[Service], options: UpOptions) -> tuple[str, ...]:
+    """Whoever needs a password: users of NATS (one per service) and of Postgres."""
+    users = [f"nats.{service.name}" for service in (EDGE, *services)]
+    return (f"nats.{ADMIN}", *users, "postgres.owner", "postgres.fairlead")
+
+
+class _Planner:
+    """Holds what every process's environment is made of."""
+
+    def __init__(
+        self,
+        options: UpOptions,
+        folder: DataDir,
+        machine: Machine,
+        passwords: Mapping[str, str],
+        environ: Mapping[str, str],
+    ) -> None:
+        self.options = options
+        self.folder = folder
+        self.machine = machine
+        self.passwords = passwords
+        self.environ = environ
+        self.nats_port = 0
+
+    def base(self) -> dict[str, str]:
+        """The user's environment without settings of ours, but for the few that every process has."""
+        kept = {k: v for k, v in self.environ.items() if not k.startswith(PREFIX) or k in PASSED_ON}
+        return {**kept, KEY_VARIABLE: SIMULATED_KEY, "PYTHONUNBUFFERED": "1"}
+
+    def bare(self) -> dict[str, str]:
+        """For programs that are not ours: nothing that could configure them."""
+        return {k: self.environ[k] for k in ("PATH", "HOME", "TMPDIR") if k in self.environ}
+
+    def nats_url(self, user: str) -> str:
+        return f"nats://{user}:{self.passwords[f'nats.{user}']}@{HOST}:{self.nats_port}"
+
+    def dsn(self, role: str, database: str) -> str:
+        where = f"host={quote(str(self.folder.sockets), safe='')}&port=5432"
+        return f"postgresql://{role}:{self.passwords[f'postgres.{role}']}@/{database}?{where}"
+
+    def environment(self, service: str, instance: str, port: int) -> dict[str, str]:
+        return {
+            **self.base(),
+            "FAIRLEAD_NATS_URL": self.nats_url(service),
+            "FAIRLEAD_POSTGRES_DSN": self.dsn("fairlead", DATABASE),
+            "FAIRLEAD_PROVIDERS_FILE": str(self.folder.providers_file),
+            "FAIRLEAD_DATA_DIR": str(self.folder.private(instance)),
+            "FAIRLEAD_HTTP_PORT": str(port),
+            "FAIRLEAD_INSTANCE": instance,
+            **{
+                f"{PREFIX}{setting.upper()}": value
+                for name, setting, value in self.options.settings
+                if name == service
+            },
+        }
+
+    def process(self, service: Service, number: int, port: int, kind: Kind) -> ProcessSpec:
+        name = service.name if number == 1 else f"{service.name}-{number}"
+        return ProcessSpec(
+            name=name,
+            kind=kind,
+            command=(self.machine.python, "-m", service.package),
+            environment=self.environment(service.name, name, port),
+            url=f"http://{HOST}:{port}",
+            stop_timeout_s=30.0,
+        )
+
+
+def make_plan(
+    options: UpOptions,
+    folder: DataDir,
+    providers: Providers,
+    services: Sequence[Service],
+    machine: Machine,
+    passwords: Mapping[str, str],
+    key: str,
+    ports: Iterator[int],
+    environ: Mapping[str, str],
+) -> Plan:
+    """Decide every process.
+
+    Args:
+        services: the control services that are installed.
+        passwords: one for each of ``account_names``.
+        key: the edge's API key, made known by the setup step.
+        ports: distinct free ports.
+        environ: the user's environment.
+
+    Raises:
+        BadInput: a setting is meant for a service that does not exist.
+    """
+    _check_settings(options, services)
+    planner = _Planner(options, folder, machine, passwords, environ)
+    planner.nats_port = next(ports)
+    monitoring = next(ports)
+    simulators = {name: (next(ports), next(ports)) for name in providers.simulated}
+    return Plan(
+        nats=_nats(planner, monitoring),
+        postgres=_postgres(planner),
+        setup=_setup(planner, key),
+        simulators=tuple(
+            _simulator(planner, name, position, *simulators[name])
+            for position, name in enumerate(providers.simulated, 1)
+        ),
+        services=tuple(
+            planner.process(service, number, next(ports), Kind.SERVICE)
+            for service in services
+            for number in range(1, options.replicas + 1)
+        ),
+        edges=tuple(
+            planner.process(EDGE, number, (options.port if number == 1 else 0) or next(ports), Kind.EDGE)
+            for number in range(1, options.edges + 1)
+        ),
+        demo=_demo(planner) if options.demo else None,
+        nats_port=planner.nats_port,
+        nats_monitoring_port=monitoring,
+        nats_url=planner.nats_url(ADMIN),
+        postgres_dsn=planner.dsn("fairlead", DATABASE),
+        postgres_admin_dsn=planner.dsn("owner", "postgres"),
+        simulator_urls={
+            name: Simulator(f"http://{HOST}:{port}", f"http://{HOST}:{control}")
+            for name, (port, control) in simulators.items()
+        },
+        dashboard_url=None,
+    )
+
+
+def _check_settings(options: UpOptions, services: Sequence[Service]) -> None:
+    known = [EDGE.name, *(service.name for service in services)]
+    for name, setting, value in options.settings:
+        if name not in known:
+            raise BadInput(
+                f"--set {name}.{setting}={value}: there is no service '{name}'; there are {', '.join(known)}"
+            )
+
+
+def _nats(planner: _Planner, monitoring: int) -> ProcessSpec:
+    return ProcessSpec(
+        name="nats",
+        kind=Kind.NATS,
+        command=(str(planner.machine.nats_server), "-c", str(planner.folder.nats / "nats.conf")),
+        environment=planner.bare(),
+        url=f"http://{HOST}:{monitoring}",
+        ready_path="/healthz",
+    )
+
+
+def _postgres(planner: _Planner) -> ProcessSpec:
+    settings = {
+        "listen_addresses": "",
+        "unix_socket_directories": f'"{planner.folder.sockets}"',
+        "unix_socket_permissions": "0700",
+        "max_connections": "300",
+        "log_checkpoints": "off",
+    }
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    program = str(planner.machine.postgres_bin / "postgres")
+    return ProcessSpec(
+        name="postgres",
+        kind=Kind.POSTGRES,
+        command=(program, "-D", str(planner.folder.postgres), "-p", "5432", *options),
+        environment=planner.bare(),
+        stop_signal=signal.SIGINT,  # fast shutdown: ends sessions, loses nothing
+        death_signal=signal.SIGINT,
+        stop_timeout_s=30.0,
+        account=planner.machine.postgres_account,
+    )
+
+
+def _setup(planner: _Planner, key: str) -> ProcessSpec:
+    environment = {
+        **planner.base(),
+        "FAIRLEAD_NATS_URL": planner.nats_url(ADMIN),
+        "FAIRLEAD_POSTGRES_DSN": planner.dsn("fairlead", DATABASE),
+        "FAIRLEAD_BOOTSTRAP_KEY": key,
+    }
+    command = (planner.machine.python, "-m", "fairlead_common.setup")
+    return ProcessSpec(SETUP, Kind.SETUP, command, environment)
+
+
+def _simulator(planner: _Planner, vendor: str, seed: int, port: int, control_port: int) -> ProcessSpec:
+    words = ["--vendor", vendor, "--port", port, "--control-port", control_port, "--seed", seed]
+    if planner.options.demo:
+        words += ["--latency", _demo_latency(vendor)]
+    return ProcessSpec(
+        name=f"simulator-{vendor}",
+        kind=Kind.SIMULATOR,
+        command=(planner.machine.python, "-m", "fairlead_simulator", *map(str, words)),
+        environment=planner.base(),
+        url=f"http://{HOST}:{control_port}",
+        stop_timeout_s=5.0,
+    )
+
+
+def _demo_latency(vendor: str) -> str:
+    """Vendors that differ give a comparison something to show."""
+    median, p95 = DEMO_LATENCY[vendor]
+    return json.dumps(
+        {
+            "first_token": {"kind": "lognormal", "median_s": median, "p95_s": p95},
+            "between_tokens": 0.015,
+            "whole": {"kind": "lognormal", "median_s": 2 * median, "p95_s": 2 * p95},
+        }
+    )
+
+
+def _demo(planner: _Planner) -> ProcessSpec:
+    command = (planner.machine.python, "-m", "fairlead.demo", str(planner.folder.path))
+    return ProcessSpec("demo", Kind.DEMO, command, planner.base(), stop_timeout_s=5.0)

@@ -1,0 +1,40 @@
+"""What a person reads while Fairlead starts, runs and stops. A reader that goes away is no reason to stop."""
+
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+
+class Terminal:
+    """Writes lines to standard output and, with the time of day, to a log file."""
+
+    def __init__(self, log: Path | None = None) -> None:
+        self._log = log
+        self._began = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since this was made."""
+        return time.monotonic() - self._began
+
+    def say(self, text: str = "", *, logged: bool = True) -> None:
+        """One line, or several."""
+        try:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+        except OSError:
+            sys.stdout = open("/dev/null", "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as we do
+        if self._log is not None and logged and text:
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(
+                    f"{datetime.now().astimezone().isoformat(timespec='milliseconds')} {text.strip()}\n"
+                )
+
+    def progress(self, name: str, detail: str) -> None:
+        """A part has come up (or gone down)."""
+        self.say(f"  {self.elapsed_s:5.1f} s  {name:<20} {detail}".rstrip())
+
+    def event(self, text: str) -> None:
+        """Something happened while it runs."""
+        self.say(f"{datetime.now().astimezone().strftime('%H:%M:%S')}  {text}")
