@@ -1,14 +1,21 @@
-"""Alert rules and the life of one alert: ``judge(state, rule, breach, now, alert_id) -> (state, transition)``.
+"""Alert rules and the life of one alert: ``judge(record, rule, breach, now, ...) -> (record, transition)``.
 
 A rule must be breached for ``for_s`` before it fires, and clear for ``keep_s`` before it resolves. An unknown value
 (None) changes nothing: missing data neither fires nor resolves. One open episode per fingerprint; the sequence of a
-fingerprint only grows, so that a transition sent twice is recognised.
+fingerprint only grows, so that a transition sent twice is recognised::
+
+    quiet --(breached)--> firing <--> suppressed (silenced, or inhibited by a worse alert)
+                          firing, suppressed --(somebody looks after it)--> acknowledged
+                          firing, suppressed, acknowledged --(clear)--> resolved = quiet
+
+An alert that is suppressed when it begins fires as soon as nothing suppresses it any more: a silence delays, it does
+not swallow.
 """
 
 import hashlib
 from dataclasses import dataclass, replace
 
-from fairlead_common.events.alerts import AlertStatus, Severity
+from fairlead_common.events.alerts import AlertRaised, AlertStatus, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +77,11 @@ class AlertRecord:
 
     sequence: int = 0
     alert_id: str | None = None
-    """Of the open episode; None = not firing."""
+    """Of the open episode; None = quiet."""
     starts_at: float | None = None
+    told: AlertStatus | None = None
+    """What was last said of the open episode."""
+    acknowledged_by: str | None = None
     breached_since: float | None = None
     clear_since: float | None = None
 
@@ -87,21 +97,72 @@ def fingerprint(name: str, provider: str) -> str:
     return hashlib.sha256(labels.encode()).hexdigest()[:16]
 
 
+def recalled(alert: AlertRaised) -> AlertRecord:
+    """The record that ``alert``, the last transition of its fingerprint, leaves behind."""
+    if alert.status is AlertStatus.RESOLVED:
+        return AlertRecord(alert.sequence)
+    started = alert.starts_at.timestamp()
+    return AlertRecord(
+        alert.sequence,
+        alert.alert_id,
+        started,
+        alert.status,
+        alert.labels.get("acknowledged_by"),
+        breached_since=started,
+    )
+
+
 def judge(
-    record: AlertRecord, rule: AlertRule, breach: Breach, now: float, alert_id: str
+    record: AlertRecord,
+    rule: AlertRule,
+    breach: Breach,
+    now: float,
+    alert_id: str,
+    *,
+    suppressed: bool = False,
+    acknowledged_by: str | None = None,
 ) -> tuple[AlertRecord, AlertStatus | None]:
-    """The record afterwards, and the transition if there was one."""
-    if breach.breached is None:
-        return record, None
-    if breach.breached:
-        since = record.breached_since if record.breached_since is not None else now
-        record = replace(record, breached_since=since, clear_since=None)
-        if record.alert_id is not None or now - since < rule.for_s:
+    """The record afterwards, and the transition if there was one.
+
+    Args:
+        alert_id: of the episode, should one begin.
+        suppressed: somebody has silenced this alert, or a worse one of the same provider makes it superfluous.
+        acknowledged_by: who looks after the open episode, if anybody does.
+    """
+    record = _timed(record, breach, now)
+    if record.alert_id is None:
+        if not breach.breached or not _lasts(record.breached_since, now, rule.for_s):
             return record, None
-        fired = replace(record, alert_id=alert_id, starts_at=now, sequence=record.sequence + 1)
-        return fired, AlertStatus.FIRING
-    since = record.clear_since if record.clear_since is not None else now
-    record = replace(record, breached_since=None, clear_since=since)
-    if record.alert_id is None or now - since < rule.keep_s:
+        record = replace(record, alert_id=alert_id, starts_at=now, told=None, acknowledged_by=None)
+    elif breach.breached is False and _lasts(record.clear_since, now, rule.keep_s):
+        return AlertRecord(record.sequence + 1), AlertStatus.RESOLVED
+    else:
+        record = replace(record, acknowledged_by=acknowledged_by or record.acknowledged_by)
+    return _said(record, suppressed)
+
+
+def _timed(record: AlertRecord, breach: Breach, now: float) -> AlertRecord:
+    match breach.breached:
+        case None:
+            return record
+        case True:
+            since = record.breached_since if record.breached_since is not None else now
+            return replace(record, breached_since=since, clear_since=None)
+        case False:
+            since = record.clear_since if record.clear_since is not None else now
+            return replace(record, breached_since=None, clear_since=since)
+
+
+def _lasts(since: float | None, now: float, length_s: float) -> bool:
+    return since is not None and now - since >= length_s
+
+
+def _said(record: AlertRecord, suppressed: bool) -> tuple[AlertRecord, AlertStatus | None]:
+    """What must be said of an open episode, unless it was said already."""
+    if record.acknowledged_by is not None:
+        status = AlertStatus.ACKNOWLEDGED
+    else:
+        status = AlertStatus.SUPPRESSED if suppressed else AlertStatus.FIRING
+    if status is record.told:
         return record, None
-    return replace(QUIET, sequence=record.sequence + 1), AlertStatus.RESOLVED
+    return replace(record, told=status, sequence=record.sequence + 1), status
