@@ -26,6 +26,7 @@ from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from fairlead_common.bus.connection import CONNECT_OPTIONS, log_bus_error
+from fairlead_common.bus.permissions import inbox
 from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.redelivery import RedeliveryPolicy, is_away
 from fairlead_common.bus.topology import STREAMS
@@ -152,6 +153,7 @@ async def _build(name: str, settings: Settings, registry: CollectorRegistry, htt
     broker = NatsBroker(
         settings.nats_url.get_secret_value().split(","),
         name=f"fairlead-{name}-{settings.instance}",
+        inbox_prefix=inbox(name),
         error_cb=log_bus_error,
         graceful_timeout=STOP_TIMEOUT_S,
         logger=None,

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from fairlead_common.access import ensure_bootstrap_key
 from fairlead_common.bus.connection import connect
+from fairlead_common.bus.permissions import inbox
 from fairlead_common.bus.topology import apply
 from fairlead_common.db.upgrade import upgrade
 from fairlead_common.settings import Settings, SettingsError
@@ -30,7 +31,8 @@ async def main(settings: SetupSettings) -> None:
         )
     dsn = settings.postgres_dsn.get_secret_value()
     await upgrade(dsn)
-    client = await connect(settings.nats_url.get_secret_value(), "fairlead-setup", allow_reconnect=False)
+    url = settings.nats_url.get_secret_value()
+    client = await connect(url, "fairlead-setup", allow_reconnect=False, inbox_prefix=inbox("setup"))
     try:
         await apply(client, settings.stream_replicas)
     finally:

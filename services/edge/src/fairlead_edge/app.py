@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 from fairlead_common.bus.connection import connect
+from fairlead_common.bus.permissions import inbox
 from fairlead_common.bus.rpc import RpcClient, RpcUnavailable
 from fairlead_common.db.database import Database
 from fairlead_common.ids import new_id
@@ -35,7 +36,8 @@ from fairlead_edge.control.publishing import AccessAndCatalog
 from fairlead_edge.dataplane.chat import Bounds, ChatCompletions
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.front import Front, reject
-from fairlead_edge.http.server import MEGABYTE, Limits, Server, serve
+from fairlead_edge.http.connection import MEGABYTE, Limits
+from fairlead_edge.http.server import Server, serve
 from fairlead_edge.metrics import EdgeMetrics
 from fairlead_edge.outcomes.journal import Journal
 from fairlead_edge.outcomes.shipper import Shipper
@@ -144,7 +146,7 @@ class Edge:
         url, name = self.settings.nats_url.get_secret_value(), f"fairlead-edge-{self.settings.instance}"
         while self._client is None:
             try:
-                self._client = await connect(url, name)
+                self._client = await connect(url, name, inbox_prefix=inbox("edge"))
             except (NatsError, OSError, TimeoutError) as error:
                 logger.warning("serving without the bus: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(RETRY_S)

@@ -1,0 +1,1 @@
+"""Tests of the other ways to run Fairlead: containers, compose, Kubernetes, a NATS cluster with accounts."""
