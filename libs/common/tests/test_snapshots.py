@@ -33,6 +33,24 @@ async def test_an_unchanged_value_is_not_written_again(nats_client: Client) -> N
     assert await publisher.read("1") == (1, b"one")
 
 
+async def test_what_another_replica_wrote_in_between_is_written_over(nats_client: Client) -> None:
+    ours, theirs = (SnapshotPublisher(nats_client, "routes", trust_s=0) for _ in range(2))
+    assert await ours.put("1", b"ours")
+    assert await theirs.put("1", b"theirs")
+    assert await ours.put("1", b"ours")
+    assert not await SnapshotPublisher(nats_client, "routes").put("1", b"ours")
+    assert await ours.read("1") == (3, b"ours")
+
+
+async def test_keys_are_those_that_have_a_value(nats_client: Client) -> None:
+    publisher = SnapshotPublisher(nats_client, "routes")
+    assert await publisher.keys() == []
+    for key in ("2", "1", "3"):
+        await publisher.put(key, b"x")
+    await publisher.delete("3")
+    assert await publisher.keys() == ["1", "2"]
+
+
 async def test_the_copy_on_disk_serves_without_a_bus(nats_client: Client, tmp_path: Path) -> None:
     disk = tmp_path / "routes.json"
     first = SnapshotFollower[bytes]("routes", bytes, disk=disk)
