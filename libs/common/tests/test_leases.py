@@ -69,7 +69,9 @@ async def test_an_owner_cut_off_stops_by_itself(nats_url: str) -> None:
     worker = Worker(client, "a", board)
     worker.start()
     await worker.began.wait()
+    assert worker.lease.sure
     await client.close()
+    await until(lambda: not worker.lease.sure)
     await until(lambda: worker.lease.held is None)
     await worker.stop()
 

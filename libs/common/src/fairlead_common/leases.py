@@ -50,8 +50,17 @@ class Lease:
         self._lease_s = lease_s
         self._kv: KeyValue | None = None
         self._revision = 0
+        self._refreshed_at = -float("inf")
         self.held: Held | None = None
         """Set while this replica owns the job."""
+
+    @property
+    def sure(self) -> bool:
+        """True while nobody else can have taken over yet, also after this process was stopped for a while.
+
+        Look before telling others anything that a new owner could contradict.
+        """
+        return self.held is not None and time.monotonic() - self._refreshed_at < self._lease_s
 
     async def run(self, work: Callable[[Held], Awaitable[None]]) -> None:
         """For ever: wait for the lease, run ``work`` while holding it, cancel it when the lease is lost.
@@ -94,13 +103,13 @@ class Lease:
                     seen, since = revision, time.monotonic()
                 free = not owner or owner == self._owner
                 if free or time.monotonic() - since >= self._lease_s:
+                    self._refreshed_at = time.monotonic()
                     self._revision = await self._write(revision)
                     return Held(self._job, self._owner.decode(), self._revision)
             await asyncio.sleep(self._lease_s / 4)
 
     async def _keep(self) -> None:
         """Refresh until that fails for a whole lease time or somebody else has written; then return."""
-        last = time.monotonic()
         while True:
             await asyncio.sleep(self._lease_s / 3)
             began = time.monotonic()
@@ -109,9 +118,9 @@ class Lease:
                 if owner != self._owner or revision != self._revision:
                     return
                 self._revision = await self._write(self._revision)
-                last = began
+                self._refreshed_at = began
             except (NatsError, OSError, TimeoutError):
-                if time.monotonic() - last >= self._lease_s * 2 / 3:
+                if time.monotonic() - self._refreshed_at >= self._lease_s * 2 / 3:
                     return
 
     async def _release(self) -> None:

@@ -1,0 +1,124 @@
+"""Hearing what became of every call: each frame once, in order, also those of the last moments before one listened.
+
+For judges that must not miss a failure. A core subscription loses what is published while its process starts or while
+the connection is away; here the stream is read on from where it was left. Nothing is acknowledged and no place is kept
+on the server: every reader hears everything, and a new one begins ``lookback_s`` ago.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from pydantic import ValidationError
+
+from fairlead_common.events.calls import Attempt, Call, CallsCompleted
+
+logger = logging.getLogger(__name__)
+
+STREAM: Final = "CALLS"
+BATCH: Final = 64
+POLL_S: Final = 0.5
+RETRY_S: Final = 0.2
+FORGOTTEN_S: Final = 60.0
+"""The server drops the reader's consumer when it was not asked for this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A frame, and when the bus stored it (Unix seconds by the server's clock)."""
+
+    frame: CallsCompleted
+    stored_at: float
+
+    def attempts(self) -> Iterator[tuple[Call, Attempt, float]]:
+        """Each attempt with its call and the Unix time of its end.
+
+        The source's clock only measures how long before the sending of the frame that was, so it may be wrong.
+        """
+        sent_at = self.frame.occurred_at.timestamp()
+        for call in self.frame.calls:
+            started_at = call.started_at.timestamp()
+            for attempt in call.attempts:
+                ended_at = started_at + (attempt.offset_ms + attempt.duration_ms) / 1000
+                yield call, attempt, self.stored_at - max(0.0, sent_at - ended_at)
+
+
+class FrameReader:
+    """Calls ``on_frames`` with what has come, a few frames at a time."""
+
+    def __init__(self, on_frames: Callable[[Sequence[Heard]], None], lookback_s: float = 30.0) -> None:
+        self._on_frames = on_frames
+        self._lookback_s = lookback_s
+        self._last = 0
+        self._asked_at = -float("inf")
+        self.caught_up = asyncio.Event()
+        """Set once all that was there at the beginning was heard."""
+
+    async def follow(self, client: Client) -> None:
+        """For ever. Connection losses are ridden out; only cancellation ends it."""
+        while True:
+            try:
+                await self._read(client)
+            except (NatsError, OSError, TimeoutError) as error:
+                logger.warning("frames wait for the bus: %s: %s", type(error).__name__, error)
+                await asyncio.sleep(RETRY_S)
+
+    async def _read(self, client: Client) -> None:
+        """Until the connection is another one: the server may have forgotten the consumer."""
+        reconnects = client.stats["reconnects"]
+        subscription = await self._consume(client.jetstream(timeout=5))
+        try:
+            while client.stats["reconnects"] == reconnects and client.is_connected:
+                try:
+                    messages = await subscription.fetch(BATCH, timeout=POLL_S)
+                except TimeoutError:
+                    messages = []
+                self._asked_at = time.monotonic()
+                self._hear(messages)
+                await asyncio.sleep(0)  # a long backlog must not keep others from running
+        finally:
+            with contextlib.suppress(NatsError, OSError):
+                await subscription.unsubscribe()
+        raise ConnectionError("the connection was lost")
+
+    async def _consume(self, jetstream: JetStreamContext) -> JetStreamContext.PullSubscription:
+        state = (await jetstream.stream_info(STREAM)).state
+        config = ConsumerConfig(
+            ack_policy=AckPolicy.NONE, mem_storage=True, num_replicas=1, inactive_threshold=FORGOTTEN_S
+        )
+        if self._last <= state.last_seq and time.monotonic() - self._asked_at < self._lookback_s:
+            config.deliver_policy, config.opt_start_seq = DeliverPolicy.BY_START_SEQUENCE, self._last + 1
+        else:
+            since = datetime.now(UTC) - timedelta(seconds=self._lookback_s)
+            config.deliver_policy, config.opt_start_time = DeliverPolicy.BY_START_TIME, since
+        return await jetstream.pull_subscribe(
+            f"{CallsCompleted.subject_prefix}.>", stream=STREAM, config=config
+        )
+
+    def _hear(self, messages: list[Msg]) -> None:
+        heard = [found for found in map(_decoded, messages) if found is not None]
+        if heard:
+            self._on_frames(heard)
+        if messages:
+            self._last = messages[-1].metadata.sequence.stream
+        if not messages or messages[-1].metadata.num_pending == 0:
+            self.caught_up.set()
+
+
+def _decoded(message: Msg) -> Heard | None:
+    try:
+        frame = CallsCompleted.model_validate_json(message.data)
+    except ValidationError as error:
+        logger.warning("a frame on %s cannot be read: %d problems", message.subject, len(error.errors()))
+        return None
+    return Heard(frame, message.metadata.timestamp.timestamp())
