@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fairlead_common.outcomes import ErrorClass
 
@@ -62,27 +62,36 @@ class ChunkStream:
     phases: Phases
     provider_request_id: str | None = None
     warnings: tuple[Unhonoured, ...] = ()
-    _ended: bool = field(default=False)
 
-    async def next(self) -> list[ChatChunk]:
+    async def next(self, by: float | None = None) -> list[ChatChunk]:
         """The next chunks; empty = the stream has ended as its protocol demands.
+
+        Args:
+            by: time of the event loop's clock by which they must be there.
 
         Raises:
             ProviderError: it broke, stalled, sent an error, or ended early (TRUNCATED).
         """
         try:
-            while True:
-                data = await self._http.chunk()
-                if not data:
-                    self._decoder.finish()
-                    return []
+            while data := await self._http.chunk(by):
                 if chunks := self._decoder.feed(data):
                     return chunks
+            self._decoder.finish()
         except TransportError as error:
-            raise self._client.failure(error, self._model, in_stream=True) from error
+            if not self._complete():
+                raise self._client.failure(error, self._model, in_stream=True) from error
         except ProviderError as error:
             error.provider, error.model = self._client.spec.name, self._model
             raise
+        return []
+
+    def _complete(self) -> bool:
+        """What the protocol demands was all seen: how the connection ends after that is of no interest."""
+        try:
+            self._decoder.finish()
+        except ProviderError:
+            return False
+        return True
 
     def close(self) -> None:
         """Let go of the connection; closes it when the stream has not ended."""
@@ -204,6 +213,12 @@ class ProviderClient:
             raise self.failure(error, model, in_stream=False) from error
         if 200 <= http.status < 300:
             return http
+        if http.status < 400:
+            http.close()
+            text = f"HTTP status {http.status}: redirects are not followed; check the provider's base_url"
+            raise ProviderError(
+                ErrorClass.MALFORMED, text, provider=self.spec.name, model=model, status=http.status
+            )
         try:
             body = await http.body(256 * 1024)
         except TransportError:

@@ -9,8 +9,10 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -33,13 +35,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from fairlead_edge.control.app import build
 from fairlead_edge.control.publishing import AccessAndCatalog
-from fairlead_edge.dataplane.chat import Bounds, ChatCompletions
+from fairlead_edge.dataplane.attempts import Bounds
+from fairlead_edge.dataplane.chat import ChatCompletions
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.front import Front, reject
 from fairlead_edge.http.connection import MEGABYTE, Limits
 from fairlead_edge.http.server import Server, serve
 from fairlead_edge.metrics import EdgeMetrics
-from fairlead_edge.outcomes.journal import Journal
+from fairlead_edge.outcomes.journal import Journal, JournalInUse
 from fairlead_edge.outcomes.shipper import Shipper
 from fairlead_edge.settings import EdgeSettings
 from fairlead_edge.store import EdgeStore
@@ -48,11 +51,16 @@ from fairlead_edge.tracing import CallTracer
 logger = logging.getLogger(__name__)
 
 RETRY_S = 0.5
+RESTART_S = 1.0
 FLUSH_S = 5.0
 
 
 class Edge:
-    """One edge process."""
+    """One edge process.
+
+    Raises:
+        SettingsError: a setting is missing, or its data folder cannot be used.
+    """
 
     def __init__(self, settings: EdgeSettings, specs: tuple[ProviderSpec, ...]) -> None:
         if settings.postgres_dsn is None:
@@ -64,36 +72,35 @@ class Edge:
         now = datetime.now(UTC)
         entries = [*built_in(now), *declared(specs, now)]
         self.fleet = Fleet((spec.name for spec in specs), entries, settings.data_dir / "snapshots")
-        self.journal = Journal(settings.data_dir / "outcomes")
+        self.journal = _journal(settings.data_dir / "outcomes")
         self._shipper = Shipper(self.journal, settings.instance)
         self._database = Database(settings.postgres_dsn.get_secret_value(), application_name="fairlead-edge")
         self._store = EdgeStore(self._database)
-        self._metrics = EdgeMetrics()
+        self._metrics = EdgeMetrics(self.journal)
         self._client: Client | None = None
         self._snapshots: SnapshotLoop | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         self._draining = False
-        self._broken: asyncio.Future[None] | None = None
+        self.port = 0
+        """Where it listens, once it does."""
 
     async def run(self, stop: asyncio.Event, ready: asyncio.Event | None = None) -> None:
         """Serve until ``stop``; then finish what is under way. Raises OSError when the port cannot be had."""
-        self.fleet.load_disk()
-        self._broken = asyncio.get_running_loop().create_future()
         transport = Http1Transport()
-        server = await self._listen(transport)
-        logger.info("the edge listens on port %d", server.port)
-        self.port = server.port
-        if ready is not None:
-            ready.set()
-        self._spawn(self._stay_connected())
         try:
-            stopping = asyncio.ensure_future(stop.wait())
-            await asyncio.wait({stopping, self._broken}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
+            self.fleet.load_disk()
+            server = await self._listen(transport)
+            self.port = server.port
+            logger.info("the edge listens on port %d", server.port)
+            self._start(self._stay_connected)
+            if ready is not None:
+                ready.set()
+            try:
+                await stop.wait()
+            finally:
+                await self._drain(server)
         finally:
-            await self._shut_down(server, transport)
-        if self._broken.done():
-            self._broken.result()
+            await self._close(transport)
 
     async def _listen(self, transport: Http1Transport) -> Server:
         settings = self.settings
@@ -128,18 +135,12 @@ class Edge:
 
     def _changed(self) -> None:
         if self._client is not None and self._snapshots is not None:
-            self._spawn(self._snapshots.poke(self._client))
+            self._start(partial(self._snapshots.poke, self._client))
 
-    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(job)
+    def _start(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = asyncio.get_running_loop().create_task(_kept_running(job))
         self._jobs.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._jobs.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and self._broken is not None and not self._broken.done():
-            self._broken.set_exception(error)
+        task.add_done_callback(self._jobs.discard)
 
     async def _stay_connected(self) -> None:
         """Connect once, however long it takes; the client reconnects by itself afterwards."""
@@ -152,25 +153,28 @@ class Edge:
                 await asyncio.sleep(RETRY_S)
         client = self._client
         for job in self.fleet.jobs(client):
-            self._spawn(job())
-        self._spawn(self._shipper.run(client))
+            self._start(job)
+        self._start(partial(self._shipper.run, client))
         publishing = AccessAndCatalog(client, self._store, self._specs)
         owner = f"{self.settings.instance}:{new_id()}"
         self._snapshots = SnapshotLoop("edge.snapshots", owner, publishing.publish)
-        self._spawn(self._snapshots.run(client))
+        self._start(partial(self._snapshots.run, client))
 
-    async def _shut_down(self, server: Server, transport: Http1Transport) -> None:
+    async def _drain(self, server: Server) -> None:
+        """Let running requests finish, then end what runs in the background, and send the last outcomes."""
         self._draining = True
         await server.drain(self.settings.drain_s)
-        for task in tuple(self._jobs):
+        jobs = tuple(self._jobs)
+        for task in jobs:
             task.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.gather(*jobs, return_exceptions=True)
         if self._client is not None:
             await self._shipper.flush(self._client, FLUSH_S)
             with contextlib.suppress(NatsError, OSError):
                 await self._client.close()
-        else:
-            self.journal.rotate()
+
+    async def _close(self, transport: Http1Transport) -> None:
+        self.journal.close()
         await transport.close()
         await self._database.close()
 
@@ -193,6 +197,25 @@ class Edge:
 
     async def _metrics_page(self) -> tuple[int, str, bytes]:
         return 200, CONTENT_TYPE_LATEST, generate_latest(self._metrics.registry)
+
+
+async def _kept_running(job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a job of the background; when a bug ends it, callers are served all the same, and it is started again."""
+    while True:
+        try:
+            await job()
+        except Exception:
+            logger.exception("a background job broke; starting it again in %g s", RESTART_S)
+            await asyncio.sleep(RESTART_S)
+        else:
+            return
+
+
+def _journal(folder: Path) -> Journal:
+    try:
+        return Journal(folder)
+    except (JournalInUse, OSError) as error:
+        raise SettingsError(f"FAIRLEAD_DATA_DIR: {error}") from error
 
 
 def load(environ: dict[str, str]) -> Edge:

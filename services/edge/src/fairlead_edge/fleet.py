@@ -4,8 +4,11 @@ Followers keep the snapshots current; each change rebuilds just what it touches,
 """
 
 import logging
+import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,8 @@ from typing import Any
 import orjson
 from fairlead_common.access import AccessSnapshot, KeyEntry, key_hash
 from fairlead_common.decisions.breaker import FRESH, BreakerSettings, BreakerState, admitted, gate, observed
-from fairlead_common.decisions.conditions import ConditionError
-from fairlead_common.decisions.plan import FleetView, Gate, GateState
-from fairlead_common.decisions.routing import CompiledTable, compile_table
+from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacity, Plan, RouteRequest
+from fairlead_common.decisions.routing import CompiledTable, compile_table, make_plan
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.comparison import ProviderPerformance
 from fairlead_common.events.health import ProviderStatus
@@ -34,6 +36,10 @@ RATE_LIMIT_S = 5.0
 """How long a rate-limited target rests when the provider did not say."""
 QUOTA_S = 300.0
 """How long a target without credit rests."""
+MAX_REST_S = 3600.0
+"""How long a target rests at most, whatever the provider says."""
+MAX_BREAKERS = 4096
+"""Callers may name any model of a provider; the breakers used longest ago are forgotten."""
 
 
 class Fleet:
@@ -57,7 +63,7 @@ class Fleet:
         self._status: dict[str, str] = {}
         self._fleet_gates: dict[str, Gate] = {}
         self._measured: dict[Target, Measured] = {}
-        self._breakers: dict[Target, BreakerState] = {}
+        self._breakers: OrderedDict[Target, BreakerState] = OrderedDict()
         self._unwell: dict[Target, BreakerState] = {}
         self.access = SnapshotFollower(
             "access",
@@ -70,12 +76,12 @@ class Fleet:
         )
         self.routes = SnapshotFollower(
             "routes",
-            RoutesSnapshot.model_validate_json,
+            _table,
             disk=disk / "routes.json",
             on_change=self._routes_changed,
         )
         self.failover = SnapshotFollower(
-            "failover", bytes, disk=disk / "failover.json", on_change=self._failover_changed
+            "failover", _failover, disk=disk / "failover.json", on_change=self._failover_changed
         )
         self.status = SnapshotFollower(
             "provider-status",
@@ -116,6 +122,31 @@ class Fleet:
         local = {target: gate(state, now, self.breaker_settings) for target, state in self._unwell.items()}
         return FleetView(self._status, self._fleet_gates, local, self._measured)
 
+    def plan(self, request: RouteRequest, now: float, *, failover: bool = True) -> Plan | NoCapacity:
+        """Where ``request`` goes at ``now``.
+
+        Args:
+            failover: False = one target, of those that the caller named, and nobody stands in for it.
+
+        Raises:
+            UnknownModel: nothing of the requested name can be routed to.
+        """
+        candidates = self.catalog.candidates(request.requested_model)
+        if not failover:
+            candidates = tuple(each for each in candidates if each.named)
+        found = make_plan(
+            self.tables.get(request.workspace_id, DEFAULT_TABLE),
+            self.policies.get(request.workspace_id),
+            request,
+            candidates,
+            self.view(now),
+            now,
+            random_draw(),
+        )
+        if failover or isinstance(found, NoCapacity):
+            return found
+        return replace(found, steps=found.steps[:1])
+
     def usable(self, target: Target, now: float) -> bool:
         """False when this process's breaker of ``target`` is open at this moment."""
         state = self._unwell.get(target)
@@ -141,6 +172,7 @@ class Fleet:
         rest_s = None
         if error is not None and error.bucket is Bucket.LIMIT:
             rest_s = retry_after_s or (QUOTA_S if error is ErrorClass.QUOTA_EXHAUSTED else RATE_LIMIT_S)
+            rest_s = min(rest_s, MAX_REST_S)
         state = self._breakers.get(target, FRESH)
         self._keep(target, observed(state, self.breaker_settings, error is None, now, draw, rest_s))
 
@@ -152,40 +184,32 @@ class Fleet:
                 logger.warning("breaker of %s opened", target)
             self._unwell[target] = state
         self._breakers[target] = state
-
-    @property
-    def breakers(self) -> dict[Target, BreakerState]:
-        """Breakers that have seen a failure, for people to look at."""
-        return self._breakers
+        self._breakers.move_to_end(target)
+        if len(self._breakers) > MAX_BREAKERS:
+            oldest, _ = self._breakers.popitem(last=False)
+            self._unwell.pop(oldest, None)
 
     def _access_changed(self, key: str) -> None:
         snapshot = self.access.get("keys")
-        self.keys = None if snapshot is None else dict(snapshot.keys)
+        if snapshot is not None:  # keys that vanish with a bus that lost its data must not lock everybody out
+            self.keys = dict(snapshot.keys)
 
     def _catalog_changed(self, key: str) -> None:
         self.catalog = Catalog(self.catalogs.get("models", self._built_in), self._providers)
 
     def _routes_changed(self, key: str) -> None:
-        for snapshot in self.routes.values():
-            try:
-                self.tables[snapshot.workspace_id] = compile_table(snapshot)
-            except ConditionError:
-                logger.exception(
-                    "routes of workspace %d cannot be used; the former ones stay", snapshot.workspace_id
-                )
+        self.tables = dict(self.routes.values())
 
     def _failover_changed(self, key: str) -> None:
-        policies = {}
-        gates: dict[str, Gate] = {}
-        for name, data in self.failover.items():
-            if name == "fleet":
-                for provider, found in FleetSnapshot.model_validate_json(data).gates.items():
-                    retry_at = found.retry_at.timestamp() if found.retry_at else None
-                    gates[provider] = Gate(found.state, found.share, retry_at)
-            elif name.startswith("policy."):
-                policy = PolicySnapshot.model_validate_json(data)
-                policies[policy.workspace_id] = policy
-        self.policies, self._fleet_gates = policies, gates
+        self.policies = {
+            each.workspace_id: each for each in self.failover.values() if isinstance(each, PolicySnapshot)
+        }
+        self._fleet_gates = {
+            provider: Gate(found.state, found.share, found.retry_at.timestamp() if found.retry_at else None)
+            for each in self.failover.values()
+            if isinstance(each, FleetSnapshot)
+            for provider, found in each.gates.items()
+        }
 
     def _status_changed(self, key: str) -> None:
         self._status = {provider: found.status.value for provider, found in self.status.items()}
@@ -206,6 +230,19 @@ class Fleet:
         }
 
 
+def _table(data: bytes) -> tuple[int, CompiledTable]:
+    """(workspace id, its rules). Raises ValueError for rules that cannot be used, so that the former ones stay."""
+    snapshot = RoutesSnapshot.model_validate_json(data)
+    return snapshot.workspace_id, compile_table(snapshot)
+
+
+def _failover(data: bytes) -> PolicySnapshot | FleetSnapshot:
+    """A value of the ``failover`` bucket, whose keys hold two kinds."""
+    if "workspace_id" in orjson.loads(data):
+        return PolicySnapshot.model_validate_json(data)
+    return FleetSnapshot.model_validate_json(data)
+
+
 def _catalog(data: bytes) -> list[Entry]:
     return entries_of(orjson.loads(data))
 
@@ -213,3 +250,8 @@ def _catalog(data: bytes) -> list[Entry]:
 def unix_now() -> float:
     """The clock of the request path, in one place."""
     return time.time()
+
+
+def random_draw() -> float:
+    """Uniform in [0, 1): spreads load and waiting times, and guards no secret."""
+    return random.random()  # noqa: S311 - see above

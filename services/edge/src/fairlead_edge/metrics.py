@@ -4,6 +4,7 @@ from fairlead_common.outcomes import CallState, ErrorClass
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -11,6 +12,7 @@ from prometheus_client import (
 )
 
 from fairlead_edge.dataplane.calls import RunningCall
+from fairlead_edge.outcomes.journal import Journal
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
@@ -18,7 +20,7 @@ BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 12
 class EdgeMetrics:
     """Counters and histograms of the request path."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -45,6 +47,16 @@ class EdgeMetrics:
             buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25),
             registry=self.registry,
         )
+        waiting = Gauge(
+            "fairlead_outcomes_waiting_bytes", "Outcomes not on the bus yet", registry=self.registry
+        )
+        waiting.set_function(lambda: journal.pending_bytes)
+        lost = Gauge(
+            "fairlead_outcomes_lost",
+            "Outcomes lost, or segments dropped, since the start",
+            registry=self.registry,
+        )
+        lost.set_function(lambda: journal.lost_calls + journal.dropped_segments)
         self._ends: dict[tuple[str, str, bool], Counter] = {}
         self._times: dict[str, Histogram] = {}
 

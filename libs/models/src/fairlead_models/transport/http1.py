@@ -94,7 +94,10 @@ class Exchange:
         self._wake()
 
     def complete(self) -> None:
-        """The answer is complete; the connection is free for others."""
+        """The answer is complete; the connection is free for others, who want to read from it."""
+        if self._paused and self._connection is not None:
+            self._paused = False
+            self._connection.resume()
         self._done = True
         self._connection = None
         self._wake()
@@ -116,7 +119,7 @@ class Exchange:
                 raise self._broken
             await self._wait(bound, FirstByteTimeout, f"no answer within {self._timeouts.first_byte_s:g} s")
 
-    async def chunk(self) -> bytes:
+    async def chunk(self, by: float | None = None) -> bytes:
         """See ``HttpResponse.chunk``."""
         while not self._buffer:
             if self._done:
@@ -124,7 +127,11 @@ class Exchange:
             if self._broken is not None:
                 raise self._broken
             bound = min(self._loop.time() + self._timeouts.between_bytes_s, self._deadline)
-            await self._wait(bound, StallTimeout, f"no byte for {self._timeouts.between_bytes_s:g} s")
+            if by is not None and by < bound:
+                text = f"no token within {self._timeouts.first_byte_s:g} s"
+                await self._wait(by, FirstByteTimeout, text)
+            else:
+                await self._wait(bound, StallTimeout, f"no byte for {self._timeouts.between_bytes_s:g} s")
         data = self._buffer.popleft()
         self._size -= len(data)
         if self._paused and self._connection is not None and not self._buffer:
@@ -193,6 +200,7 @@ class Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._head_size = 0
         self._framed = False
+        self._unasked = False
         self._status = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -203,6 +211,7 @@ class Connection(asyncio.Protocol):
         """Write a request and give its exchange."""
         exchange = self._exchange = Exchange(self, timeouts, deadline)
         self.received = False
+        self._status = 0
         if self._transport is None or self.closed:
             exchange.fail(ConnectionBroken("the connection was closed by the provider"))
         else:
@@ -219,6 +228,8 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._lose(BadResponse(f"the provider's answer is not HTTP: {type(error).__name__}"))
+        if self._unasked:
+            self.abort()
 
     def eof_received(self) -> bool:
         """asyncio: the server will send no more."""
@@ -262,7 +273,8 @@ class Connection(asyncio.Protocol):
     # httptools callbacks
 
     def on_message_begin(self) -> None:
-        """httptools: an answer begins."""
+        """httptools: an answer begins; one that nobody asked for would be taken for the answer to the next request."""
+        self._unasked = self._exchange is None
         self._headers, self._head_size, self._status, self._framed = {}, 0, 0, False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -309,9 +321,17 @@ class _Pool:
     """Connections of one origin."""
 
     def __init__(self) -> None:
-        self.idle: list[Connection] = []
+        self.idle: deque[Connection] = deque()
         self.open: set[Connection] = set()
         self.waiting: deque[asyncio.Future[None]] = deque()
+
+    def wake_next(self) -> None:
+        """A place is free for whoever waits first."""
+        while self.waiting:
+            waiter = self.waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
 
 
 class Http1Transport:
@@ -403,9 +423,12 @@ class Http1Transport:
         pool.waiting.append(waiter)
         try:
             await waiter
-        finally:
+        except asyncio.CancelledError:
             if waiter in pool.waiting:
                 pool.waiting.remove(waiter)
+            elif not waiter.cancelled():
+                pool.wake_next()  # the place was ours already: the next in line gets it
+            raise
 
     async def _open(self, pool: _Pool, origin: Origin) -> Connection:
         loop = asyncio.get_running_loop()
@@ -416,6 +439,7 @@ class Http1Transport:
             await loop.create_connection(lambda: connection, origin.host, origin.port, ssl=context)
         except BaseException as error:
             pool.open.discard(connection)
+            pool.wake_next()
             if isinstance(error, OSError):
                 raise ConnectFailed(f"{origin.host}:{origin.port}: {error}", _kind(error)) from error
             raise
@@ -426,17 +450,15 @@ class Http1Transport:
             self._tls = ssl.create_default_context()
         return self._tls
 
-    @staticmethod
-    def _freed(pool: _Pool, connection: Connection) -> None:
+    def _freed(self, pool: _Pool, connection: Connection) -> None:
         if connection.closed:
             pool.open.discard(connection)
         else:
+            oldest = pool.idle[0] if pool.idle else None
+            if oldest is not None and connection.idle_since - oldest.idle_since > self._limits.idle_s:
+                pool.idle.popleft().abort()
             pool.idle.append(connection)
-        while pool.waiting:
-            waiter = pool.waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                break
+        pool.wake_next()
 
     def _encode(self, request: HttpRequest) -> tuple[Origin, bytes]:
         known = self._heads.get(request.url)

@@ -5,7 +5,7 @@
     TransportError
     +-- ConnectFailed       refused, unreachable, unknown host, TLS
     +-- ConnectTimeout      no connection in time (waiting for a free one included)
-    +-- FirstByteTimeout    the answer's head did not come in time
+    +-- FirstByteTimeout    the answer's head, or the first token of its body, did not come in time
     +-- StallTimeout        the body stopped coming
     +-- TotalTimeout        everything together took too long
     +-- ConnectionBroken    closed before the answer was complete
@@ -98,8 +98,15 @@ class HttpResponse(Protocol):
         """The whole body. Raises TransportError."""
         ...
 
-    async def chunk(self) -> bytes:
-        """The next piece of the body, empty at its end; reading slowly slows the provider down. Raises TransportError."""
+    async def chunk(self, by: float | None = None) -> bytes:
+        """The next piece of the body, empty at its end; reading slowly slows the provider down.
+
+        Args:
+            by: time of the event loop's clock at which waiting ends with FirstByteTimeout.
+
+        Raises:
+            TransportError: any of them.
+        """
         ...
 
     def close(self) -> None:
@@ -123,7 +130,8 @@ class Transport(Protocol):
 class PoolLimits:
     """Bounds of a transport."""
 
-    per_origin: int = 512
+    per_origin: int = 4096
+    """Connections; a request beyond them waits, and waiting counts as connecting."""
     idle_s: float = 30.0
     head_bytes: int = 64 * 1024
     buffer_bytes: int = 256 * 1024

@@ -1,5 +1,6 @@
 """What every answer of the model API carries: the headers that say who served it, and errors in the OpenAI shape."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from fairlead_edge.dataplane.calls import RunningCall
 from fairlead_edge.http.messages import ResponseWriter
 
 JSON_HEADERS = {"content-type": "application/json"}
+MAX_HEADER = 2000
 
 TYPES = {
     401: "authentication_error",
@@ -19,6 +21,7 @@ TYPES = {
     429: "rate_limit_error",
     500: "server_error",
     503: "server_error",
+    504: "server_error",
 }
 
 
@@ -57,7 +60,7 @@ def refuse(writer: ResponseWriter, call: RunningCall | None, error: NoAnswer) ->
         if call.attempts:
             headers["x-fairlead-attempts"] = str(len(call.attempts))
     if error.retry_after_s is not None:
-        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     writer.send(error.status, headers, error_body(error.status, error.message, error.code, error.param))
 
 
@@ -82,16 +85,20 @@ class ServedBy:
             "content-type": content_type,
             "x-request-id": call.call_id,
             "x-fairlead-provider": target.provider,
-            "x-fairlead-model": target.model,
+            "x-fairlead-model": one_line(target.model),
             "x-fairlead-attempts": str(len(call.attempts)),
         }
         if call.plan is not None and call.plan.rule is not None:
-            found["x-fairlead-rule"] = call.plan.rule
+            found["x-fairlead-rule"] = one_line(call.plan.rule)
         if self.cost_usd is not None:
             found["x-fairlead-cost-usd"] = f"{self.cost_usd:.9f}".rstrip("0")
         if self.warnings:
-            text = "; ".join(str(each) for each in self.warnings)
-            found["x-fairlead-warnings"] = text.replace("\r", " ").replace("\n", " ")[:2000]
+            found["x-fairlead-warnings"] = one_line("; ".join(str(each) for each in self.warnings))
         if content_type.startswith("text/event-stream"):
             found["cache-control"] = "no-cache"
         return found
+
+
+def one_line(text: str) -> str:
+    """``text`` as the value of a header; callers and operators write what they like."""
+    return text.replace("\r", " ").replace("\n", " ")[:MAX_HEADER]

@@ -13,6 +13,8 @@ from fairlead_common.outcomes import CallState, ErrorClass
 from fairlead_models.errors import ProviderError
 from fairlead_models.unified import FinishReason, Usage
 
+MAX_TEXT = 200
+
 
 class RunningCall:
     """Collects what happens to one request."""
@@ -24,12 +26,10 @@ class RunningCall:
         "body",
         "call_id",
         "failover",
-        "key_id",
         "model",
         "plan",
         "provider",
         "recorded",
-        "trace_id",
         "ttft_ms",
         "usage",
     )
@@ -55,6 +55,11 @@ class RunningCall:
             "started_at": datetime.now(UTC).isoformat(),
         }
 
+    def asked(self, model: str, *, stream: bool) -> None:
+        """What the caller wants."""
+        self.body["requested_model"] = model[:MAX_TEXT]
+        self.body["stream"] = stream
+
     @property
     def elapsed_ms(self) -> float:
         """Since the request arrived."""
@@ -71,6 +76,11 @@ class RunningCall:
         }
         self.attempts.append(attempt)
         return attempt
+
+    def first_token(self, attempt: dict[str, Any]) -> None:
+        """The attempt has given the first token of the answer."""
+        self.ttft_ms = round(self.elapsed_ms, 3)
+        attempt["ttft_ms"] = round(self.ttft_ms - attempt["offset_ms"], 3)
 
     def end_attempt(self, attempt: dict[str, Any]) -> None:
         """The target answered completely, or failed."""
@@ -90,7 +100,7 @@ class RunningCall:
         self.end_attempt(attempt)
         self.usage = usage
         attempt["status"] = status
-        attempt["provider_request_id"] = request_id
+        attempt["provider_request_id"] = _short(request_id)
         attempt["cost_usd"] = cost_usd
         attempt["input_tokens"] = usage.input_tokens
         attempt["output_tokens"] = usage.output_tokens
@@ -104,7 +114,7 @@ class RunningCall:
         attempt["error_class"] = error.error_class.value
         attempt["status"] = error.status
         attempt["retry_after_s"] = error.retry_after_s
-        attempt["provider_request_id"] = error.provider_request_id
+        attempt["provider_request_id"] = _short(error.provider_request_id)
 
     def abandoned(self, attempt: dict[str, Any]) -> None:
         """The caller left during the attempt."""
@@ -139,6 +149,11 @@ class RunningCall:
             reasoning_tokens=usage.reasoning_tokens,
             cost_usd=last.get("cost_usd"),
             attempts=self.attempts,
-            error_code=error_code,
+            error_code=_short(error_code),
         )
         return self.body
+
+
+def _short(text: str | None) -> str | None:
+    """What others wrote, short enough for a row."""
+    return text if text is None else text[:MAX_TEXT]

@@ -1,0 +1,176 @@
+"""The attempts of one call: which target is tried next, what a failure means for the next one, and the last answer.
+
+One owner of retries: nothing below this tries again, except for an idle connection that turned out to be closed.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fairlead_common.decisions.plan import Plan, Reason, Step
+from fairlead_common.decisions.targets import Target
+from fairlead_common.outcomes import Bucket, ErrorClass
+from fairlead_models.errors import ProviderError
+from fairlead_models.transport.protocol import Timeouts
+
+from fairlead_edge.dataplane.answers import NoAnswer
+from fairlead_edge.dataplane.budget import RetryBudget
+from fairlead_edge.dataplane.calls import RunningCall
+from fairlead_edge.fleet import Fleet, random_draw, unix_now
+from fairlead_edge.metrics import EdgeMetrics
+
+RETRY_AFTER_S = 2.0
+LIMITED_RETRY_AFTER_S = 5.0
+LEAST_S = 0.02
+"""No attempt is given less."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Time bounds of requests, in seconds."""
+
+    request_s: float
+    whole_answer_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all calls of a process share."""
+
+    fleet: Fleet
+    metrics: EdgeMetrics
+    bounds: Bounds
+    budget: RetryBudget
+
+
+class Attempts:
+    """Iterates over the steps of a plan while deadline and retry budget allow; told how each attempt ended."""
+
+    def __init__(self, call: RunningCall, plan: Plan, around: Surroundings) -> None:
+        self._call = call
+        self._plan = plan
+        self._around = around
+        self._left = deque(plan.steps)
+        self._errors: list[ProviderError] = []
+        self._hurried = False
+
+    def __iter__(self) -> "Attempts":
+        return self
+
+    def __next__(self) -> Step:
+        tried = len(self._call.attempts)
+        if tried and (self._stopped() or self._late() or not self._around.budget.allows(tried)):
+            raise StopIteration
+        while self._left:
+            step = self._left.popleft()
+            if not tried or not self._left or self._may_try(step):
+                return step
+        raise StopIteration
+
+    def _may_try(self, step: Step) -> bool:
+        """Passes over what went bad since the plan was made; a plan made in panic knew that it was bad."""
+        return step.reason is Reason.PANIC or self._around.fleet.usable(step.target, unix_now())
+
+    def _stopped(self) -> bool:
+        """The caller's request was bad in the eyes of the one he asked for: no other is bothered with it.
+
+        A stand-in that does not like the request says nothing about the request: the caller did not write it for him.
+        """
+        return len(self._errors) == 1 and not self._errors[0].retryable
+
+    def _late(self) -> bool:
+        """Less than the shortest attempt is left of the call's time."""
+        return self._call.elapsed_ms / 1000 > self._around.bounds.request_s - LEAST_S
+
+    def begin(self, step: Step) -> dict[str, Any]:
+        """The step is tried now."""
+        self._around.fleet.sending(step.target, unix_now())
+        if self._call.attempts:
+            self._around.budget.extra += 1
+        return self._call.begin_attempt(step)
+
+    def ended(self) -> None:
+        """The attempt that was begun last is over, or has given its first token."""
+        if len(self._call.attempts) > 1:
+            self._around.budget.extra -= 1
+
+    def timeouts(self, spec: Timeouts, *, stream: bool) -> Timeouts:
+        """Bounds of the attempt that begins now, within those of the provider and what is left of the call's time."""
+        bounds = self._around.bounds
+        left_s = max(LEAST_S, bounds.request_s - self._call.elapsed_ms / 1000)
+        first_s = spec.first_byte_s if stream else bounds.whole_answer_s
+        self._hurried = left_s < min(first_s, spec.total_s)
+        return replace(spec, first_byte_s=first_s, total_s=min(spec.total_s, left_s))
+
+    def failed(self, target: Target, attempt: dict[str, Any], error: ProviderError) -> None:
+        """The attempt, or the stream that came of it, has failed."""
+        fleet = self._around.fleet
+        if error.error_class is ErrorClass.NOT_FOUND and target not in fleet.catalog.entries:
+            error = _no_such_model(target, error)
+        self._errors.append(error)
+        self._call.failed(attempt, error)
+        self._around.metrics.attempt_failed(target.provider, error.error_class)
+        if not (self._hurried and error.error_class is ErrorClass.TIMEOUT_TOTAL):
+            fleet.outcome(target, error.error_class, unix_now(), random_draw(), error.retry_after_s)
+
+    def succeeded(self, target: Target) -> None:
+        """The answer came completely."""
+        self._around.fleet.outcome(target, None, unix_now(), 0.0)
+
+    def exhausted(self) -> NoAnswer:
+        """What the caller is told when nobody has answered."""
+        errors = self._errors
+        if errors and all(error.error_class.bucket is Bucket.CALLER for error in errors):
+            return _callers_own(errors)
+        reasons = self._reasons()
+        if errors and all(error.error_class.bucket is Bucket.LIMIT for error in errors):
+            wait_s = _soonest(errors, LIMITED_RETRY_AFTER_S)
+            return NoAnswer(
+                429, "rate_limit_exceeded", f"Every provider limits the rate now. {reasons}", wait_s
+            )
+        wait_s = _soonest(errors, RETRY_AFTER_S)
+        if self._late():
+            limit_s = self._around.bounds.request_s
+            text = f"No provider answered within {limit_s:g} s. {reasons}"
+            return NoAnswer(504, "deadline_exceeded", text, wait_s)
+        return NoAnswer(503, "no_provider_available", f"No provider could answer. {reasons}", wait_s)
+
+    def _reasons(self) -> str:
+        """Each target of the plan or left out of it, with the reason why it did not answer."""
+        found = {
+            Target(each["provider"], each["model"]): str(each.get("error_class"))
+            for each in self._call.attempts
+        }
+        for excluded in self._plan.excluded:
+            found.setdefault(excluded.target, excluded.reason)
+        for step in self._plan.steps:
+            found.setdefault(step.target, "not tried")
+        return "; ".join(f"{target}: {reason}" for target, reason in found.items())
+
+
+def _soonest(errors: list[ProviderError], otherwise: float) -> float:
+    known = [error.retry_after_s for error in errors if error.retry_after_s is not None]
+    return min(known) if known else otherwise
+
+
+def _callers_own(errors: list[ProviderError]) -> NoAnswer:
+    """The provider's verdict on the caller's request, or, when nothing was sent, ours."""
+    error = next((each for each in errors if each.error_class is not ErrorClass.UNSUPPORTED), errors[0])
+    status = error.status if error.status is not None and 400 <= error.status < 500 else 400
+    unsupported = error.error_class is ErrorClass.UNSUPPORTED
+    code = "unsupported_content" if unsupported else error.code or "invalid_request"
+    return NoAnswer(status, code, error.message, None, error.param)
+
+
+def _no_such_model(target: Target, error: ProviderError) -> ProviderError:
+    """A model that only the caller believed in: his mistake, and nothing that speaks against the provider."""
+    return ProviderError(
+        ErrorClass.BAD_REQUEST,
+        f"The model '{target}' does not exist: {error.message}",
+        provider=target.provider,
+        model=target.model,
+        status=404,
+        code="model_not_found",
+        param="model",
+        provider_request_id=error.provider_request_id,
+    )
