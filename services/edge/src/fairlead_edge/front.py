@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 from fairlead_common.access import KeyEntry
 from fairlead_common.ids import new_id
+from fairlead_models.errors import UnknownModel
 
-from fairlead_edge.dataplane.answers import JSON_HEADERS, NoAnswer, error_body, refuse
+from fairlead_edge.dataplane.answers import JSON_HEADERS, NoAnswer, error_body, error_of, refuse
 from fairlead_edge.dataplane.calls import RunningCall
 from fairlead_edge.dataplane.chat import ChatCompletions
 from fairlead_edge.fleet import Fleet, unix_now
@@ -19,7 +20,7 @@ from fairlead_edge.tracing import CallTracer
 logger = logging.getLogger(__name__)
 
 OPEN_PATHS = ("/api/docs", "/api/openapi.json")
-READ_METHODS = ("GET", "HEAD", "OPTIONS")
+READ_METHODS = ("GET", "HEAD")
 
 Plain = Callable[[], Awaitable[tuple[int, str, bytes]]]
 """An unauthenticated page: status, content type, body."""
@@ -47,21 +48,23 @@ class Front:
         path = request.path
         if path == "/v1/chat/completions":
             await self._completions(request, writer)
-        elif path.startswith("/v1/"):
+        elif path.startswith("/v1/") or path == "/v1":
             self._models(request, writer)
         elif path.startswith("/api/"):
             await self._api(request, writer)
-        elif (page := self._pages.get(path)) is not None and request.method in READ_METHODS:
-            status, kind, body = await page()
-            writer.send(status, {"content-type": kind}, body)
-        else:
+        elif (page := self._pages.get(path)) is None:
             text = f"There is no '{path}'. The model API is under /v1, the control API under /api (see /api/docs)."
             refuse(writer, None, NoAnswer(404, "not_found", text))
+        elif request.method not in READ_METHODS:
+            refuse(writer, None, _wrong_method(request, "GET"))
+        else:
+            status, kind, body = await page()
+            writer.send(status, {"content-type": kind}, body)
 
     async def _completions(self, request: Request, writer: ResponseWriter) -> None:
         call = RunningCall("chat.completions")
         if request.method != "POST":
-            refuse(writer, call, NoAnswer(405, "method_not_allowed", "Use POST for /v1/chat/completions."))
+            refuse(writer, call, _wrong_method(request, "POST"))
             return
         entry = self._entry(request)
         if isinstance(entry, NoAnswer):
@@ -88,38 +91,43 @@ class Front:
 
     def _models(self, request: Request, writer: ResponseWriter) -> None:
         entry = self._entry(request)
-        if isinstance(entry, NoAnswer):
-            refuse(writer, None, entry)
-            return
-        names = self._fleet.catalog.names()
-        if request.path == "/v1/models" and request.method in READ_METHODS:
-            body = {"object": "list", "data": [_model(name) for name in names]}
-            writer.send(200, JSON_HEADERS, orjson.dumps(body))
-            return
-        name = request.path.removeprefix("/v1/models/")
-        if request.path.startswith("/v1/models/") and name in names:
-            writer.send(200, JSON_HEADERS, orjson.dumps(_model(name)))
-            return
-        if request.path.startswith("/v1/models/"):
-            text = f"The model '{name}' does not exist. GET /v1/models lists what there is."
-            refuse(writer, None, NoAnswer(404, "model_not_found", text))
-            return
-        text = f"There is no '{request.method} {request.path}'. There are POST /v1/chat/completions and GET /v1/models."
-        refuse(writer, None, NoAnswer(404, "not_found", text))
+        found = entry if isinstance(entry, NoAnswer) else self._listing(request)
+        if isinstance(found, NoAnswer):
+            refuse(writer, None, found)
+        else:
+            writer.send(200, JSON_HEADERS, orjson.dumps(found))
+
+    def _listing(self, request: Request) -> dict[str, Any] | NoAnswer:
+        """``/v1/models`` and ``/v1/models/<name>``."""
+        collection, slash, name = request.path.partition("/v1/models")[2].partition("/")
+        if not request.path.startswith("/v1/models") or collection:
+            text = f"There is no '{request.path}'. There are /v1/chat/completions and /v1/models."
+            return NoAnswer(404, "not_found", text)
+        if request.method not in READ_METHODS:
+            return _wrong_method(request, "GET")
+        catalog = self._fleet.catalog
+        if not slash or not name:
+            return {"object": "list", "data": [_model(each) for each in catalog.names()]}
+        try:
+            targets = catalog.resolve(name)
+        except UnknownModel as error:
+            return error_of(error)
+        if not any(target in catalog.entries for target in targets):
+            return error_of(UnknownModel(name))
+        return _model(name)
 
     async def _api(self, request: Request, writer: ResponseWriter) -> None:
-        scope: dict[str, Any] = {"fairlead.workspace_id": 0}
+        scope: dict[str, Any] = {"fairlead.workspace_id": 0, "fairlead.key_id": ""}
         if request.path not in OPEN_PATHS:
             entry = self._entry(request)
             if isinstance(entry, KeyEntry) and entry.role != "admin":
-                entry = NoAnswer(
-                    403, "forbidden", "This key may only call the model API; use one with the role 'admin'."
-                )
+                text = "This key may only call the model API; use one with the role 'admin'."
+                entry = NoAnswer(403, "forbidden", text)
             if isinstance(entry, NoAnswer):
                 body = orjson.dumps({"error": {"code": entry.code, "message": entry.message}})
-                writer.send(entry.status, JSON_HEADERS, body)
+                writer.send(entry.status, {**JSON_HEADERS, **entry.headers()}, body)
                 return
-            scope["fairlead.workspace_id"] = entry.workspace_id
+            scope = {"fairlead.workspace_id": entry.workspace_id, "fairlead.key_id": entry.key_id}
         await run_asgi(self._control, request, writer, scope)
 
 
@@ -130,6 +138,11 @@ def _key(headers: Mapping[str, str]) -> str | None:
     return headers.get("x-api-key") or None
 
 
+def _wrong_method(request: Request, right: str) -> NoAnswer:
+    text = f"{request.path} does not answer {request.method}; use {right}."
+    return NoAnswer(405, "method_not_allowed", text, allow=right)
+
+
 def _model(name: str) -> dict[str, Any]:
     owner = name.partition("/")[0] if "/" in name else "fairlead"
     return {"id": name, "object": "model", "created": 0, "owned_by": owner}
@@ -137,6 +150,11 @@ def _model(name: str) -> dict[str, Any]:
 
 def reject(status: int, reason: str) -> tuple[dict[str, str], bytes]:
     """Headers and body for a request that the server refuses before anybody sees it."""
-    codes = {413: "request_too_large", 431: "headers_too_large", 500: "internal_error"}
+    codes = {
+        408: "request_timeout",
+        413: "request_too_large",
+        431: "headers_too_large",
+        500: "internal_error",
+    }
     headers = {**JSON_HEADERS, "x-request-id": new_id()}
     return headers, error_body(status, f"{reason[:1].upper()}{reason[1:]}.", codes.get(status, "bad_request"))

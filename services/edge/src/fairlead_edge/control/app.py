@@ -1,18 +1,30 @@
 """Builds the control API: its routes, and the one place where errors become HTTP answers."""
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
-from fairlead_common.bus.redelivery import is_away
+import asyncpg
+from fairlead_common.bus.redelivery import AWAY, is_away
 from fairlead_common.bus.rpc import RpcError, RpcUnavailable
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
 
 from fairlead_edge.control import abtest, access, compare, failover, health, models, routing
 
 logger = logging.getLogger(__name__)
 
+CODES = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    422: "invalid_request",
+}
 ROUTERS = (health, failover, compare, abtest, models, routing, access)
 
 
@@ -32,6 +44,9 @@ def build() -> FastAPI:
     app.add_exception_handler(RpcUnavailable, _rpc_unavailable)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
+    for away in AWAY:
+        app.add_exception_handler(away, _away)
+    app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(Exception, _unexpected)
     return app
 
@@ -54,8 +69,11 @@ async def _rpc_unavailable(request: Request, error: Exception) -> JSONResponse:
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
-    codes = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict", 422: "invalid_request"}
-    return error_answer(error.status_code, codes.get(error.status_code, "error"), str(error.detail))
+    code = CODES.get(error.status_code, "error")
+    text = str(error.detail)
+    if error.status_code in (404, 405) and text == HTTPStatus(error.status_code).phrase:
+        text = f"there is no {request.method} {request.url.path}; /api/docs lists what there is"
+    return error_answer(error.status_code, code, text, dict(error.headers or {}))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -64,9 +82,23 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     return error_answer(422, "invalid_request", text or str(error))
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+async def _away(request: Request, error: Exception) -> JSONResponse:
+    logger.warning("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
+    text = "the database does not answer; nothing was changed; try again in a few seconds"
+    return error_answer(503, "database_unavailable", text, {"retry-after": "2"})
+
+
+async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    """The database may be away, or refuse a value: a number beyond its type, a NUL character."""
     if is_away(error):
-        text = "the database does not answer; nothing was changed; try again in a few seconds"
-        return error_answer(503, "database_unavailable", text, {"retry-after": "2"})
+        return await _away(request, error)
+    refused = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else None
+    if isinstance(refused, asyncpg.DataError):
+        return error_answer(422, "invalid_request", f"a value cannot be stored: {refused}")
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return await _unexpected(request, error)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    """The server logs what comes here: the framework raises it again once this is sent."""
     return error_answer(500, "internal_error", "the edge failed on this request; its log says why")

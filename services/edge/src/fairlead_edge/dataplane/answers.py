@@ -35,6 +35,7 @@ class NoAnswer(Exception):
         message: str,
         retry_after_s: float | None = None,
         param: str | None = None,
+        allow: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -42,6 +43,16 @@ class NoAnswer(Exception):
         self.message = message
         self.retry_after_s = retry_after_s
         self.param = param
+        self.allow = allow
+
+    def headers(self) -> dict[str, str]:
+        """Headers that belong to the error."""
+        found = {}
+        if self.retry_after_s is not None:
+            found["retry-after"] = str(max(1, math.ceil(self.retry_after_s)))
+        if self.allow is not None:
+            found["allow"] = self.allow
+        return found
 
 
 def error_of(error: InvalidRequest) -> NoAnswer:
@@ -54,13 +65,11 @@ def refuse(writer: ResponseWriter, call: RunningCall | None, error: NoAnswer) ->
     if writer.started:
         writer.abort()
         return
-    headers = dict(JSON_HEADERS)
+    headers = {**JSON_HEADERS, **error.headers()}
     if call is not None:
         headers["x-request-id"] = call.call_id
         if call.attempts:
             headers["x-fairlead-attempts"] = str(len(call.attempts))
-    if error.retry_after_s is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     writer.send(error.status, headers, error_body(error.status, error.message, error.code, error.param))
 
 
