@@ -1,5 +1,6 @@
 """What the abtest service answers."""
 
+import json
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -16,10 +17,12 @@ MAX_PROMPTS = 5000
 MAX_REPEATS = 1000
 MAX_JOBS = 10_000
 """Prompts x arms x repeats of one test."""
-MAX_PROMPT_CHARACTERS = 200_000
-"""Of one prompt with its reference; it travels inside one message."""
-MAX_TEST_CHARACTERS = 700_000
-"""Of all prompts together; the whole test travels in one request on the bus, whose messages end at 1 MiB."""
+MAX_PROMPT_BYTES = 200_000
+"""Of one prompt with its reference, as JSON."""
+MAX_TEST_BYTES = 3_000_000
+"""Of all prompts together: the whole test travels in one request on the bus, whose messages end at 8 MB."""
+MAX_ID = 2**31 - 1
+NAME = r"^[^\x00-\x1f\x7f]{1,255}$"
 
 
 class PromptIn(BaseModel):
@@ -39,7 +42,7 @@ class TestIn(BaseModel):
     __test__ = False
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[^\x00-\x1f\x7f]{1,255}$", description="unique in the workspace")
+    name: str = Field(pattern=NAME, description="unique in the workspace")
     prompt: str | PromptIn | None = Field(default=None, description="one prompt; or give 'prompts'")
     prompts: list[str | PromptIn] = Field(default=[], max_length=MAX_PROMPTS)
     providers: list[str] = Field(
@@ -82,16 +85,14 @@ class TestIn(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _bounded_text(self) -> Self:
-        sizes = [len(each.model_dump_json()) for each in self.all_prompts()]
-        for position, size in enumerate(sizes):
-            if size > MAX_PROMPT_CHARACTERS:
-                raise ValueError(
-                    f"prompts[{position}] has {size} characters; a prompt has at most {MAX_PROMPT_CHARACTERS}"
-                )
-        if sum(sizes) > MAX_TEST_CHARACTERS:
+    def _bounded_and_storable(self) -> Self:
+        total = 0
+        for position, prompt in enumerate(self.all_prompts()):
+            size = _size(prompt, f"prompts[{position}]" if self.prompts else "prompt")
+            total += size
+        if total > MAX_TEST_BYTES:
             raise ValueError(
-                f"all prompts have {sum(sizes)} characters; a test has at most {MAX_TEST_CHARACTERS}: split it"
+                f"all prompts together have {total} bytes; a test has at most {MAX_TEST_BYTES}: split it"
             )
         return self
 
@@ -102,6 +103,18 @@ class TestIn(BaseModel):
             PromptIn(messages=[{"role": "user", "content": each}]) if isinstance(each, str) else each
             for each in given
         ]
+
+
+def _size(prompt: PromptIn, where: str) -> int:
+    try:
+        text = json.dumps(prompt.model_dump(), ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:  # a lone surrogate, NaN or infinity
+        raise ValueError(f"{where} holds what JSON cannot carry: {error}") from None
+    if b"\\u0000" in text:
+        raise ValueError(f"{where} holds the character NUL, which cannot be stored; remove it")
+    if len(text) > MAX_PROMPT_BYTES:
+        raise ValueError(f"{where} has {len(text)} bytes; a prompt has at most {MAX_PROMPT_BYTES}")
+    return len(text)
 
 
 class Arm(BaseModel):
@@ -188,7 +201,7 @@ class OneTest(BaseModel):
     """Which test."""
 
     workspace_id: int
-    test_id: int
+    test_id: int = Field(ge=1, le=MAX_ID)
 
 
 class RenameIn(BaseModel):
@@ -196,7 +209,7 @@ class RenameIn(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")
+    name: str = Field(pattern=NAME)
 
 
 class RenameTest(OneTest):
@@ -206,9 +219,9 @@ class RenameTest(OneTest):
 
 
 class ResultsQuery(OneTest):
-    """Which answers: whole prompts, in order."""
+    """Which answers."""
 
-    offset: int = Field(default=0, ge=0)
+    offset: int = Field(default=0, ge=0, le=MAX_ID, description="rows to skip: prompts x repeats, in order")
     limit: int = Field(default=20, ge=1, le=200)
 
 
@@ -216,7 +229,6 @@ class AnswerOut(BaseModel):
     """One arm's answer to one prompt, or its failure. Null = unknown."""
 
     arm: str
-    repeat: int
     response: str | None
     error_class: str | None
     latency_ms: float
@@ -230,9 +242,10 @@ class AnswerOut(BaseModel):
 
 
 class SideBySide(BaseModel):
-    """All answers to one prompt, arm by arm."""
+    """All answers to one prompt (one of its repeats), arm by arm, as far as they are in."""
 
     prompt_index: int
+    repeat: int
     messages: list[dict[str, Any]]
     reference: str | None
     answers: list[AnswerOut]
@@ -242,9 +255,10 @@ class Answers(BaseModel):
     """A page of prompts with their answers."""
 
     test_id: int
-    prompt_count: int
+    rows: int = Field(description="prompts x repeats of the whole test")
     recorded: int = Field(description="answers and failures stored so far, of the whole test")
     prompts: list[SideBySide]
+    next_offset: int | None = Field(description="null: this is the last page")
 
 
 class Estimate(BaseModel):
@@ -271,6 +285,9 @@ class ComparisonOut(BaseModel):
     )
     robust_p_value: float | None = Field(description="rank or exact test beside the main one, not adjusted")
     method: str
+    power: float | None = Field(
+        description="chance that a test of this size finds the minimum effect, were it there; null while it runs"
+    )
     finding: Literal["better", "worse", "equivalent", "undecided"] = Field(description="of arm2 against arm1")
     more_units: int | None = Field(description="about how many more would decide; null: decided, or unknown")
     per_protocol: Estimate = Field(description="the same among pairs of which neither call failed")

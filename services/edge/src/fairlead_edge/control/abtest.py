@@ -3,11 +3,13 @@
 from typing import Annotated
 
 from fairlead_common.operations import abtest as ops
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from fairlead_edge.control.dependencies import Rpc, WorkspaceId
 
 router = APIRouter(prefix="/api/providers/ab-test", tags=["ab-test"])
+
+TestId = Annotated[int, Path(ge=1, le=ops.MAX_ID)]
 
 
 @router.post("", status_code=201, summary="Start a test")
@@ -28,7 +30,7 @@ async def list_tests(
 
 
 @router.get("/{test_id}", summary="One test")
-async def get(rpc: Rpc, workspace_id: WorkspaceId, test_id: int) -> ops.Test:
+async def get(rpc: Rpc, workspace_id: WorkspaceId, test_id: TestId) -> ops.Test:
     """With its progress, and its estimated and actual cost."""
     return await rpc.call(ops.GET, ops.OneTest(workspace_id=workspace_id, test_id=test_id))
 
@@ -37,8 +39,8 @@ async def get(rpc: Rpc, workspace_id: WorkspaceId, test_id: int) -> ops.Test:
 async def results(
     rpc: Rpc,
     workspace_id: WorkspaceId,
-    test_id: int,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    test_id: TestId,
+    offset: Annotated[int, Query(ge=0, le=ops.MAX_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> ops.Answers:
     """A page of prompts, each with every arm's answers."""
@@ -47,25 +49,25 @@ async def results(
 
 
 @router.get("/{test_id}/analysis", summary="What a test shows")
-async def analysis(rpc: Rpc, workspace_id: WorkspaceId, test_id: int) -> ops.Analysis:
+async def analysis(rpc: Rpc, workspace_id: WorkspaceId, test_id: TestId) -> ops.Analysis:
     """Valid at every look while the test runs; the fixed-horizon result once all calls are in."""
     return await rpc.call(ops.ANALYSIS, ops.OneTest(workspace_id=workspace_id, test_id=test_id))
 
 
 @router.patch("/{test_id}", summary="Rename a test")
-async def rename(rpc: Rpc, workspace_id: WorkspaceId, test_id: int, change: ops.RenameIn) -> ops.Test:
+async def rename(rpc: Rpc, workspace_id: WorkspaceId, test_id: TestId, change: ops.RenameIn) -> ops.Test:
     """Nothing else of a test can be changed: it would no longer be the same experiment."""
     request = ops.RenameTest(workspace_id=workspace_id, test_id=test_id, change=change)
     return await rpc.call(ops.RENAME, request)
 
 
 @router.post("/{test_id}/cancel", summary="Cancel a test")
-async def cancel(rpc: Rpc, workspace_id: WorkspaceId, test_id: int) -> ops.Test:
+async def cancel(rpc: Rpc, workspace_id: WorkspaceId, test_id: TestId) -> ops.Test:
     """Calls under way end and are recorded; no new one begins."""
     return await rpc.call(ops.CANCEL, ops.OneTest(workspace_id=workspace_id, test_id=test_id))
 
 
 @router.delete("/{test_id}", status_code=204, summary="Delete a test")
-async def delete(rpc: Rpc, workspace_id: WorkspaceId, test_id: int) -> None:
+async def delete(rpc: Rpc, workspace_id: WorkspaceId, test_id: TestId) -> None:
     """One that runs must be cancelled first."""
     await rpc.call(ops.DELETE, ops.OneTest(workspace_id=workspace_id, test_id=test_id))

@@ -1,0 +1,79 @@
+"""Composition root of the abtest service."""
+
+import os
+from datetime import UTC, datetime
+from functools import partial
+
+import orjson
+from fairlead_common.bus.rpc import RpcClient, answer
+from fairlead_common.bus.subscribing import consume
+from fairlead_common.bus.topology import ABTEST_JOBS
+from fairlead_common.db.outbox import OutboxRelay
+from fairlead_common.operations import abtest as ops
+from fairlead_common.service import Runtime
+from fairlead_common.snapshots.follower import SnapshotFollower
+from fairlead_common.snapshots.loop import SnapshotLoop
+from fairlead_models.catalog.catalog import Catalog, entries_of
+from fairlead_models.catalog.entries import Entry, built_in, declared
+from fairlead_models.client import Clients
+from fairlead_models.providers import load_providers
+from fairlead_models.transport.http1 import Http1Transport
+
+from fairlead_abtest.api import AbtestApi
+from fairlead_abtest.clients import Caller
+from fairlead_abtest.completion import EVERY_S, Completion
+from fairlead_abtest.handlers import Worker
+from fairlead_abtest.settings import AbtestSettings
+from fairlead_abtest.store import OWNER, AbtestStore
+
+
+async def wire(runtime: Runtime) -> None:
+    """Connect everything."""
+    settings = AbtestSettings.model_validate(runtime.settings.model_dump())
+    specs = load_providers(settings.providers_file, os.environ)
+    transport = Http1Transport()
+    runtime.on_stop(transport.close)
+    clients = Clients(specs, transport)
+    now = datetime.now(UTC)
+    catalog = CatalogNow([*built_in(now), *declared(specs, now)], tuple(clients))
+    store = AbtestStore(runtime.database)
+    rpc = RpcClient(runtime.client)
+    relay = OutboxRelay(runtime.database, OWNER, runtime.publisher.send)
+    api = AbtestApi(store, rpc, relay, clients, catalog)
+    worker = Worker(store, Caller(clients, catalog), relay, runtime.owner, settings)
+    completion = SnapshotLoop(
+        "abtest.completion", runtime.owner, Completion(store, rpc).check, every_s=EVERY_S
+    )
+    for _ in range(settings.calls_at_once):  # each its own: a slow call holds up no other one's fetch
+        consume(runtime.broker, ABTEST_JOBS, worker.on_job, in_flight=1)
+    answer(runtime.broker, ops.CREATE, api.create)
+    answer(runtime.broker, ops.LIST, api.list_tests)
+    answer(runtime.broker, ops.GET, api.get)
+    answer(runtime.broker, ops.RENAME, api.rename)
+    answer(runtime.broker, ops.CANCEL, api.cancel)
+    answer(runtime.broker, ops.DELETE, api.delete)
+    answer(runtime.broker, ops.RESULTS, api.results)
+    answer(runtime.broker, ops.ANALYSIS, api.analysis)
+    runtime.spawn(partial(catalog.follower.follow, runtime.client))
+    runtime.spawn(relay.run)
+    runtime.spawn(partial(completion.run, runtime.client))
+
+
+class CatalogNow:
+    """The catalog that the edge publishes, operators' changes included; until it has, the built-in one."""
+
+    def __init__(self, entries: list[Entry], providers: tuple[str, ...]) -> None:
+        self._entries = entries
+        self._providers = providers
+        self._catalog = Catalog(entries, providers)
+        self.follower = SnapshotFollower("catalog", _entries, on_change=self._changed)
+
+    def __call__(self) -> Catalog:
+        return self._catalog
+
+    def _changed(self, key: str) -> None:
+        self._catalog = Catalog(self.follower.get("models", self._entries), self._providers)
+
+
+def _entries(data: bytes) -> list[Entry]:
+    return entries_of(orjson.loads(data))
