@@ -1,0 +1,46 @@
+"""Reading back what is in a stream now: everything of some subjects, or the last message of each. It does not follow."""
+
+import contextlib
+from datetime import datetime
+from typing import Final
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+BATCH: Final = 256
+TIMEOUT_S: Final = 5.0
+FORGOTTEN_S: Final = 30.0
+
+
+async def read_last(client: Client, stream: str, subject: str) -> list[Msg]:
+    """The last message of each subject that matches ``subject``, oldest first.
+
+    Raises:
+        nats.errors.Error, OSError: the bus does not answer; reading again is safe.
+    """
+    return await _read(client, stream, subject, ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT))
+
+
+async def read_since(client: Client, stream: str, subject: str, since: datetime) -> list[Msg]:
+    """Every message that matches ``subject`` and was stored at ``since`` or later. Raises as ``read_last`` does."""
+    config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=since)
+    return await _read(client, stream, subject, config)
+
+
+async def _read(client: Client, stream: str, subject: str, config: ConsumerConfig) -> list[Msg]:
+    config.ack_policy, config.mem_storage, config.num_replicas = AckPolicy.NONE, True, 1
+    config.inactive_threshold = FORGOTTEN_S
+    jetstream = client.jetstream(timeout=TIMEOUT_S)
+    subscription = await jetstream.pull_subscribe(subject, stream=stream, config=config)
+    try:
+        found: list[Msg] = []
+        pending = (await subscription.consumer_info()).num_pending
+        while pending:
+            found += await subscription.fetch(BATCH, timeout=TIMEOUT_S)
+            pending = found[-1].metadata.num_pending
+        return found
+    finally:
+        with contextlib.suppress(NatsError, OSError):
+            await subscription.unsubscribe()
