@@ -7,10 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from fairlead_simulator.faults import FIELDS, KINDS
+
+from fairlead.data_dir import DataDir
+from fairlead.down import down
 from fairlead.errors import BadInput, FairleadError
+from fairlead.faults import fault
 from fairlead.options import UpOptions
+from fairlead.status import status
+from fairlead.up import up
 
 DEFAULT_DATA_DIR = Path(".fairlead")
+INTERRUPTED = 130
 DESCRIPTION = "Fairlead keeps an organisation's LLM traffic on the best provider."
 
 
@@ -26,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
     root = _Parser(prog="fairlead", description=DESCRIPTION, allow_abbrev=False)
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_up(commands)
+    status = _command(commands, "status", "show whether every process is ready")
+    status.add_argument("--json", action="store_true", help="for programs")
+    _command(commands, "down", "stop a run and wait until it has stopped")
+    _add_fault(commands)
     return root
 
 
@@ -67,6 +79,47 @@ def _add_up(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
 
 
+def _add_fault(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    fault = _command(commands, "fault", "make a simulated provider fail, while everything runs")
+    fault.usage = (
+        "fairlead fault PROVIDER KIND [--for SECONDS] [--with NAME=VALUE]...\n"
+        "       fairlead fault clear [PROVIDER]\n"
+        "       fairlead fault list"
+    )
+    fault.formatter_class = argparse.RawDescriptionHelpFormatter
+    fault.epilog = "kinds:\n" + "\n".join(f"  {kind:<20}{text}" for kind, text in KINDS.items())
+    fault.add_argument("words", nargs="+", metavar="PROVIDER KIND", help="or: clear [PROVIDER], or: list")
+    fault.add_argument(
+        "--for", dest="for_s", type=_seconds, metavar="SECONDS", help="until it ends by itself"
+    )
+    fault.add_argument(
+        "--with",
+        dest="options",
+        type=_option,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"how it fails: {', '.join(name for name in FIELDS if name != 'for_s')}",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds greater than 0, found '{text}'")
+    return found
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found '{text}'")
+    return name, value
+
+
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, found '{text}'")
@@ -94,9 +147,14 @@ def run(words: Sequence[str]) -> int:
         FairleadError: with one line for the user.
     """
     found = parser().parse_args(words)
-    from fairlead.up import up
-
-    return up(_up_options(found), os.environ)
+    folder = DataDir.of(found.data_dir)
+    if found.command == "up":
+        return up(_up_options(found), os.environ)
+    if found.command == "status":
+        return status(folder, as_json=found.json)
+    if found.command == "down":
+        return down(folder)
+    return fault(folder, found.words, found.for_s, dict(found.options))
 
 
 def _up_options(found: argparse.Namespace) -> UpOptions:
@@ -119,3 +177,5 @@ def main(words: Sequence[str]) -> int:
     except FairleadError as error:
         sys.stderr.write(f"fairlead: {error}\n")
         return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED

@@ -188,8 +188,13 @@ def passwords(folder: DataDir, names: Sequence[str]) -> dict[str, str]:
     """A password for each name, made at the first call that names it.
 
     Raises:
-        BadInput: the file of secrets is damaged.
+        BadInput: the file of secrets is damaged, or gone while the database is there.
     """
+    if folder.postgres.exists() and not folder.secrets_file.exists():
+        raise BadInput(
+            f"{folder.secrets_file} is missing, and with it the passwords of the database beside it;"
+            " restore it from a copy, or start with another --data-dir"
+        )
     found: dict[str, str] = {}
     if folder.secrets_file.exists():
         try:
