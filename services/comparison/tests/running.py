@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 from fairlead_common.service import Runtime, run
 from fairlead_comparison.app import wire
 from fairlead_comparison.settings import ComparisonSettings
@@ -44,3 +45,14 @@ async def running(nats_url: str, dsn: str, **settings: Any) -> AsyncIterator[Run
     finally:
         stop.set()
         await asyncio.wait_for(task, 30)
+
+
+async def all_written(dsn: str, calls: int) -> None:
+    """Wait until so many calls are in the table."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with asyncio.timeout(30):
+            while await connection.fetchval("SELECT count(*) FROM call_observation") < calls:
+                await asyncio.sleep(0.02)
+    finally:
+        await connection.close()

@@ -1,14 +1,28 @@
 """The operations comparison answers; errors become refusals here and nowhere else."""
 
+from collections.abc import Sequence
+from typing import Final
+
 from fairlead_common.bus.rpc import RpcError
 from fairlead_common.operations import comparison as ops
 
+from fairlead_comparison import answers
+from fairlead_comparison.comparer import Comparer
+from fairlead_comparison.domain.comparison import verdicts
+from fairlead_comparison.domain.ranking import PARTS, balanced, by_metric
+from fairlead_comparison.domain.targets import Selection, problem_of
+from fairlead_comparison.store.comparisons import ComparisonStore
 from fairlead_comparison.store.observations import CallFilter, ObservationStore
 from fairlead_comparison.store.results import ResultStore
+from fairlead_comparison.store.sums import Window
+
+STEP_S: Final = {"minute": 60, "hour": 3600}
+MINUTE_STEPS_REACH_S: Final = 6 * 3600
+MAX_SERIES: Final = 20
 
 
-class ComparisonApi:
-    """One method per operation."""
+class CallsApi:
+    """Calls of a workspace, and the results of a test: one method per operation."""
 
     def __init__(self, observations: ObservationStore, results: ResultStore) -> None:
         self._observations = observations
@@ -36,3 +50,83 @@ class ComparisonApi:
             call=ops.CallRow.model_validate(dict(row)),
             attempts=[ops.AttemptRow.model_validate(dict(each)) for each in attempts],
         )
+
+
+class ComparisonApi:
+    """Figures of the fleet: one method per operation."""
+
+    def __init__(self, comparer: Comparer, daily: ComparisonStore) -> None:
+        self._comparer = comparer
+        self._daily = daily
+
+    async def compare(self, request: ops.CompareQuery) -> ops.Comparison:
+        """Targets by metrics, pair by pair."""
+        if len(request.targets) == 1:
+            raise RpcError(
+                422, "one_target", "name two or more targets, or none: then all providers are compared"
+            )
+        _check(request.targets)
+        window = self._window(request)
+        metrics = list(dict.fromkeys(request.metrics))
+        measured = await self._comparer.measure(window, metrics, Selection(request.targets))
+        return answers.comparison(request, window, measured, verdicts(measured.arms))
+
+    async def ranking(self, request: ops.RankingQuery) -> ops.Ranking:
+        """Targets, best first."""
+        _check(request.targets)
+        weights = request.weights.model_dump()
+        if request.by is None and sum(weights.values()) <= 0:
+            raise RpcError(422, "no_weight", "at least one weight must be above 0")
+        window = self._window(request)
+        metrics = [metric for metric, _ in PARTS.values()] if request.by is None else [request.by]
+        selection = Selection(request.targets, request.level)
+        measured = await self._comparer.measure(window, metrics, selection)
+        places = (
+            balanced(measured.arms, weights)
+            if request.by is None
+            else by_metric(request.by, measured.arms[request.by])
+        )
+        return answers.ranking(request, window, places)
+
+    async def history(self, request: ops.HistoryQuery) -> ops.DailyRows:
+        """The daily table."""
+        if request.since and request.until and request.until < request.since:
+            raise RpcError(422, "until_before_since", "until must not be before since")
+        rows = await self._daily.history(request)
+        return ops.DailyRows(rows=[ops.DailyRow.model_validate(dict(row)) for row in rows])
+
+    async def recompute(self, request: ops.OneDay) -> ops.DailyRows:
+        """Compute one day anew, and say what it says then."""
+        await self._comparer.compute_day(request.day)
+        return await self.history(ops.HistoryQuery(since=request.day, until=request.day, limit=1000))
+
+    async def trend(self, request: ops.TrendQuery) -> ops.Trend:
+        """One metric over time."""
+        step_s = STEP_S[request.step]
+        if request.step == "minute" and request.window_s > MINUTE_STEPS_REACH_S:
+            raise RpcError(
+                422, "window_too_long", "steps of a minute reach 6 hours at most; ask for steps of an hour"
+            )
+        window = self._window(request)
+        if request.step == "hour":
+            window = window._replace(since=window.since.replace(minute=0), hourly=True)
+        selection = Selection(request.targets, request.level)
+        steps = await self._comparer.trend(request.metric, window, selection, step_s)
+        if len(steps) > MAX_SERIES:
+            raise RpcError(
+                422,
+                "too_many_targets",
+                f"{len(steps)} targets were called; name at most {ops.MAX_TARGETS} of them",
+            )
+        return answers.trend(request, window, steps)
+
+    def _window(self, request: ops.WindowQuery) -> Window:
+        return self._comparer.window(
+            request.until, request.window_s, [kind.value for kind in dict.fromkeys(request.kinds)]
+        )
+
+
+def _check(targets: Sequence[str]) -> None:
+    problem = problem_of(targets)
+    if problem is not None:
+        raise RpcError(422, "invalid_targets", problem)

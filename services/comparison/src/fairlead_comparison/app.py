@@ -12,12 +12,14 @@ from fairlead_common.operations import comparison as ops
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.loop import SnapshotLoop
 
-from fairlead_comparison.api import ComparisonApi
+from fairlead_comparison.api import CallsApi, ComparisonApi
+from fairlead_comparison.comparer import Comparer
 from fairlead_comparison.handlers import CallHandler, ResultHandler
 from fairlead_comparison.housekeeping import Housekeeping
 from fairlead_comparison.metrics import ComparisonMetrics
 from fairlead_comparison.publishing import PerformancePublisher
 from fairlead_comparison.settings import ComparisonSettings
+from fairlead_comparison.store.comparisons import ComparisonStore
 from fairlead_comparison.store.observations import ObservationStore
 from fairlead_comparison.store.results import ResultStore
 from fairlead_comparison.store.sums import SumStore
@@ -35,14 +37,22 @@ async def wire(runtime: Runtime) -> None:
     calls = CallHandler(observations, metrics, timedelta(days=settings.retention_days), utc_now)
     performance = PerformancePublisher(runtime.client, runtime.publisher, sums, settings, metrics, utc_now)
     housekeeping = Housekeeping(observations, settings, utc_now)
-    api = ComparisonApi(observations, results)
+    daily = ComparisonStore(runtime.database)
+    comparer = Comparer(sums, daily, timedelta(days=settings.quality_window_days), utc_now)
+    calls_api, api = CallsApi(observations, results), ComparisonApi(comparer, daily)
     consume_batches(runtime.broker, COMPARISON_CALLS, calls.on_frames, size=FRAMES_AT_ONCE)
     consume(runtime.broker, COMPARISON_RESULTS, ResultHandler(results, metrics).on_result)
-    answer(runtime.broker, ops.RESULTS, api.results)
-    answer(runtime.broker, ops.CALLS, api.calls)
-    answer(runtime.broker, ops.CALL, api.call)
+    answer(runtime.broker, ops.RESULTS, calls_api.results)
+    answer(runtime.broker, ops.CALLS, calls_api.calls)
+    answer(runtime.broker, ops.CALL, calls_api.call)
+    answer(runtime.broker, ops.COMPARE, api.compare)
+    answer(runtime.broker, ops.RANKING, api.ranking)
+    answer(runtime.broker, ops.HISTORY, api.history)
+    answer(runtime.broker, ops.RECOMPUTE, api.recompute)
+    answer(runtime.broker, ops.TREND, api.trend)
     for job, work, every_s in (
         ("comparison.performance", performance.publish, settings.performance_every_s),
+        ("comparison.daily", comparer.keep_daily, settings.comparison_every_s),
         ("comparison.housekeeping", housekeeping.keep, HOUSEKEEPING_S),
     ):
         loop = SnapshotLoop(job, runtime.owner, work, every_s)

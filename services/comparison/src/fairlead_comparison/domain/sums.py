@@ -99,6 +99,15 @@ WHOLE = frozenset(each.name for each in fields(Sums) if each.type is int)
 """Those that are whole numbers."""
 
 
+class Part(NamedTuple):
+    """Sums of one model at one provider in the block of time that begins at ``at``."""
+
+    provider: str
+    model: str
+    at: datetime
+    sums: Sums
+
+
 def total(parts: Iterable[Sums]) -> Sums:
     """Several parts as one."""
     found = Sums()

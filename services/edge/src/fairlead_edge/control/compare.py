@@ -1,17 +1,126 @@
 """``/api/providers/compare``: what was measured of the providers, and the calls of the workspace."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fairlead_common.events.calls import CallKind
 from fairlead_common.operations import comparison as ops
 from fairlead_common.outcomes import CallState
-from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
+from fastapi import APIRouter, HTTPException, Query
 
 from fairlead_edge.control.dependencies import Rpc, WorkspaceId
 
 router = APIRouter(prefix="/api/providers/compare", tags=["compare"])
+
+UNIT_S: Final = {"m": 60, "h": 3600, "d": 86_400}
+
+Targets = Annotated[
+    list[str] | None, Query(description="providers or provider/model, repeated or separated by commas")
+]
+Window = Annotated[str, Query(description="length of the window, for example 15m, 24h or 7d; at most 31d")]
+Until = Annotated[ops.Moment | None, Query(description="end of the window; without it, now")]
+Kinds = Annotated[list[CallKind] | None, Query(description="kinds of calls that count; without any, live")]
+Weight = Annotated[float, Query(ge=0, le=1000)]
+
+
+@router.get("", summary="Compare providers or models")
+async def compare(
+    rpc: Rpc,
+    *,
+    targets: Targets = None,
+    metrics: Annotated[list[ops.Metric] | None, Query(description="without any, all")] = None,
+    window: Window = "24h",
+    until: Until = None,
+    kind: Kinds = None,
+) -> ops.Comparison:
+    """Two or more targets (without any: all providers), pair by pair, with intervals and p values.
+
+    There is a winner only where the 95 % interval of the difference leaves zero out and the p value holds after Holm's
+    correction over all comparisons of the answer; otherwise ``reason`` says what is missing.
+    """
+    query = ops.CompareQuery(
+        targets=_names(targets, ops.MAX_TARGETS),
+        metrics=list(dict.fromkeys(metrics or ops.Metric)),
+        window_s=_seconds(window),
+        until=until,
+        kinds=_kinds(kind),
+    )
+    return await rpc.call(ops.COMPARE, query)
+
+
+@router.get("/ranking", summary="Rank providers or models")
+async def ranking(
+    rpc: Rpc,
+    *,
+    by: Annotated[ops.Metric | Literal["balanced"], Query()] = "balanced",
+    latency: Weight = 0.25,
+    cost: Weight = 0.25,
+    quality: Weight = 0.25,
+    reliability: Weight = 0.25,
+    level: ops.Level = "provider",
+    targets: Targets = None,
+    window: Window = "24h",
+    until: Until = None,
+    kind: Kinds = None,
+) -> ops.Ranking:
+    """By one metric, or balanced by the four weights; ``behind_first`` tells which order is more than chance."""
+    query = ops.RankingQuery(
+        by=None if by == "balanced" else by,
+        weights=ops.Weights(latency=latency, cost=cost, quality=quality, reliability=reliability),
+        level=level,
+        targets=_names(targets, ops.MAX_RANKED),
+        window_s=_seconds(window),
+        until=until,
+        kinds=_kinds(kind),
+    )
+    return await rpc.call(ops.RANKING, query)
+
+
+@router.get("/trend", summary="One metric over time")
+async def trend(
+    rpc: Rpc,
+    *,
+    metric: ops.Metric = ops.Metric.LATENCY_P50,
+    step: Literal["minute", "hour"] = "minute",
+    level: ops.Level = "provider",
+    targets: Targets = None,
+    window: Window = "1h",
+    until: Until = None,
+    kind: Kinds = None,
+) -> ops.Trend:
+    """One series for each target; steps of a minute reach back 6 hours, steps of an hour 31 days."""
+    query = ops.TrendQuery(
+        metric=metric,
+        step=step,
+        level=level,
+        targets=_names(targets, ops.MAX_TARGETS),
+        window_s=_seconds(window),
+        until=until,
+        kinds=_kinds(kind),
+    )
+    return await rpc.call(ops.TREND, query)
+
+
+@router.get("/history", summary="Comparisons by the day")
+async def history(
+    rpc: Rpc,
+    *,
+    since: ops.Day | None = None,
+    until: Annotated[ops.Day | None, Query(description="the last day that is included")] = None,
+    provider: str | None = None,
+    metric: ops.Metric | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+) -> ops.DailyRows:
+    """Newest day first."""
+    query = ops.HistoryQuery(since=since, until=until, provider=provider, metric=metric, limit=limit)
+    return await rpc.call(ops.HISTORY, query)
+
+
+@router.post("/history/{day}/recompute", summary="Compute a day anew")
+async def recompute(rpc: Rpc, day: ops.Day) -> ops.DailyRows:
+    """Today and yesterday are computed anew every few minutes; an earlier day when it is asked for."""
+    return await rpc.call(ops.RECOMPUTE, ops.OneDay(day=day))
 
 
 @router.get("/calls", summary="Recent calls")
@@ -24,8 +133,8 @@ async def calls(
     state: CallState | None = None,
     kind: CallKind | None = None,
     failover: bool | None = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: ops.Moment | None = None,
+    until: ops.Moment | None = None,
     before: Annotated[UUID | None, Query(description="'next' of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> ops.CallList:
@@ -49,3 +158,27 @@ async def calls(
 async def call(rpc: Rpc, workspace_id: WorkspaceId, call_id: UUID) -> ops.CallDetail:
     """With every attempt."""
     return await rpc.call(ops.CALL, ops.OneCall(workspace_id=workspace_id, call_id=call_id))
+
+
+def _kinds(kinds: list[CallKind] | None) -> list[CallKind]:
+    return list(dict.fromkeys(kinds or [CallKind.LIVE]))
+
+
+def _names(values: list[str] | None, at_most: int) -> list[str]:
+    names = [name.strip() for value in values or [] for name in value.split(",") if name.strip()]
+    if len(names) > at_most:
+        raise HTTPException(422, f"targets: at most {at_most} can be named, found {len(names)}")
+    if too_long := [name for name in names if len(name) > ops.MAX_TARGET_LENGTH]:
+        raise HTTPException(422, f"targets: '{too_long[0][:40]}...' is too long for a target")
+    return names
+
+
+def _seconds(window: str) -> int:
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", window)
+    seconds = int(found[1]) * UNIT_S[found[2]] if found else 0
+    if not 0 < seconds <= ops.MAX_WINDOW_S:
+        raise HTTPException(
+            422,
+            f"window: expected a number with m, h or d, from 1m to {ops.MAX_WINDOW_S // 86_400}d, found '{window[:40]}'",
+        )
+    return seconds
