@@ -17,6 +17,7 @@ from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceEntry, key
 from fairlead_common.events.calls import Call
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_edge.app import Edge
+from fairlead_edge.fleet import Fleet
 from fairlead_edge.outcomes.journal import Journal
 from fairlead_edge.settings import EdgeSettings
 from fairlead_models.providers import BUILT_IN, ProviderSpec
@@ -82,6 +83,13 @@ class RunningEdge:
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def fleet(self) -> Fleet:
+        """What an edge in this process knows."""
+        if self.edge is None:
+            raise RuntimeError("this edge is another process")
+        return self.edge.fleet
 
     def client(self, key: str | None = ADMIN, **headers: str) -> httpx.AsyncClient:
         """A client that sends ``key``; closed with the edge."""

@@ -43,7 +43,7 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
 )
 async def test_keys(tmp_path: Path, headers: dict[str, str], status: int, code: str | None) -> None:
     async with edge_here(tmp_path) as edge:
-        given = {name: value.encode("latin-1") for name, value in headers.items()}
+        given = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         answer = await edge.client(None).post(CHAT, content=b"{}", headers=given)
         assert (answer.status_code, error_of(answer)["code"]) == (status, code)
         assert answer.headers["x-request-id"]

@@ -130,6 +130,19 @@ def test_policies_bound_and_order_the_stand_ins() -> None:
     ]
 
 
+def test_every_provider_is_tried_before_any_is_tried_again() -> None:
+    second_a = replace(A, target=Target("openai", "a2"), named=False)
+    second_b = replace(B, target=Target("anthropic", "b2"))
+    found = plan(candidates=(A, second_a, B, second_b, C))
+    assert sorted(order(found)[:3]) == ["anthropic", "google", "openai"]
+    both = (A, replace(second_a, named=True), B)
+    assert [str(step.target) for step in plan(candidates=both).steps] == [
+        "openai/a",
+        "openai/a2",
+        "anthropic/b",
+    ]
+
+
 def test_the_primary_provider_leads_where_the_name_leaves_a_choice() -> None:
     both = (A, replace(B, named=True))
     assert order(plan(candidates=both, policy=policy(primary_provider="anthropic"))) == [

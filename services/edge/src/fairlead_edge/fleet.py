@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -188,6 +188,11 @@ class Fleet:
         if len(self._breakers) > MAX_BREAKERS:
             oldest, _ = self._breakers.popitem(last=False)
             self._unwell.pop(oldest, None)
+
+    @property
+    def breakers(self) -> Mapping[Target, BreakerState]:
+        """Breakers of the targets called lately, for people to look at."""
+        return self._breakers
 
     def _access_changed(self, key: str) -> None:
         snapshot = self.access.get("keys")

@@ -117,7 +117,8 @@ class EdgeStore:
         """A person has looked at a mapping: confirmed it, or says what is wrong with it."""
         found = await self._rows(
             "INSERT INTO model_mapping (model_name, provider, verified, reported_wrong)"
-            " VALUES (:model, :provider, :verified, :reported) ON CONFLICT (provider, model_name) DO UPDATE SET verified = excluded.verified,"
+            " VALUES (:model, :provider, :verified, :reported) ON CONFLICT (provider, model_name)"
+            " DO UPDATE SET verified = excluded.verified,"
             f" reported_wrong = excluded.reported_wrong, updated_at = now() RETURNING {MAPPING_COLUMNS}",
             provider=provider,
             model=model,

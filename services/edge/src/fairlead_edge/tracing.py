@@ -1,5 +1,6 @@
 """One span per call, made only when a collector is configured; the caller's trace id is kept with the call in any case."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from fairlead_edge.dataplane.calls import RunningCall
 
-TRACEPARENT_PARTS = 4
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 
 class CallTracer:
@@ -52,5 +53,5 @@ def _describe(span: trace.Span, call: RunningCall) -> None:
 
 
 def _trace_id(traceparent: str) -> str | None:
-    parts = traceparent.split("-")
-    return parts[1] if len(parts) == TRACEPARENT_PARTS and len(parts[1]) == 32 else None
+    found = TRACEPARENT.fullmatch(traceparent)
+    return found[1] if found is not None else None

@@ -1,7 +1,8 @@
 """The routing decision: from rules, policy, candidates and what is known of the fleet to an ordered plan.
 
 Order of a plan: what the caller named comes before stand-ins. Among the named, the workspace's primary provider first,
-then the rule's strategy. Among stand-ins, the policy's fallback order if there is one, else the strategy.
+then the rule's strategy. Among stand-ins, the policy's fallback order if there is one, else the strategy. In both, one
+target of each provider comes before a second one of any.
 
 Out for this request (hard): a capability known to be missing, a context window known to be too small, maintenance, a
 rule's constraint. Out for now (soft): a provider that is down, an open breaker of the fleet or of this process. While a
@@ -218,7 +219,19 @@ def _ordered(
     if policy is not None and policy.fallback_providers:
         order = {name: position for position, name in enumerate(policy.fallback_providers)}
         then.sort(key=lambda each: order.get(each.target.provider, -1))
-    return first + then
+    seen: set[str] = set()
+    return _spread(first, seen) + _spread(then, seen)
+
+
+def _spread(ordered: list[Candidate], seen: set[str]) -> list[Candidate]:
+    """Providers not seen before come first: what fails one model of a provider mostly fails its others as well."""
+    fresh: list[Candidate] = []
+    again: list[Candidate] = []
+    for candidate in ordered:
+        provider = candidate.target.provider
+        (again if provider in seen else fresh).append(candidate)
+        seen.add(provider)
+    return fresh + again
 
 
 def _steps(ordered: Sequence[Candidate], view: FleetView) -> Iterable[Step]:
