@@ -180,6 +180,16 @@ class Stack:
             self.process.wait()
 
 
+def alive(pid: int) -> bool:
+    """True while a process runs; one that ended and was not waited for yet does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
 def http(
     method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, Any]:

@@ -149,7 +149,7 @@ def run(words: Sequence[str]) -> int:
     found = parser().parse_args(words)
     folder = DataDir.of(found.data_dir)
     if found.command == "up":
-        return up(_up_options(found), os.environ)
+        return up(up_options(found), os.environ)
     if found.command == "status":
         return status(folder, as_json=found.json)
     if found.command == "down":
@@ -157,7 +157,8 @@ def run(words: Sequence[str]) -> int:
     return fault(folder, found.words, found.for_s, dict(found.options))
 
 
-def _up_options(found: argparse.Namespace) -> UpOptions:
+def up_options(found: argparse.Namespace) -> UpOptions:
+    """The options of ``up`` of a parsed command line."""
     return UpOptions(
         port=found.port,
         data_dir=found.data_dir,

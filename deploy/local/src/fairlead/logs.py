@@ -8,6 +8,8 @@ MAX_BYTES = 20 * 1024 * 1024
 """A larger file is moved to ``<name>.log.1``, which is replaced each time."""
 TAIL_BYTES = 8192
 LINE_LENGTH = 200
+FRAME = " \t|+-"
+"""What Python draws around the tracebacks of an exception group."""
 
 
 def last_line(path: Path, since: int = 0) -> str | None:
@@ -16,10 +18,10 @@ def last_line(path: Path, since: int = 0) -> str | None:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(min(since, size), size - TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            lines = [line.strip(FRAME) for line in file.read().decode("utf-8", "replace").splitlines()]
     except OSError:
         return None
-    lines = [line.strip() for line in lines if line.strip()]
+    lines = [line for line in lines if line]
     return shorten(in_words(lines[-1])) if lines else None
 
 

@@ -12,6 +12,8 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import quote
 
+from fairlead_common.bus.permissions import USERS
+
 from fairlead.data_dir import DataDir
 from fairlead.errors import BadInput
 from fairlead.options import UpOptions
@@ -24,6 +26,7 @@ PASSED_ON = ("FAIRLEAD_LOG_LEVEL", "FAIRLEAD_OTLP_ENDPOINT")
 DATABASE = "fairlead"
 SETUP = "setup"
 ADMIN = "admin"
+"""The user of NATS who may do everything."""
 SIMULATED_KEY = "simulated"
 
 DEMO_LATENCY = {
@@ -128,10 +131,9 @@ class Plan:
         return str(self.edges[0].url)
 
 
-def account_names(services: Sequence[Service], options: UpOptions) -> tuple[str, ...]:
-    """Whoever needs a password: users of NATS (one per service) and of Postgres."""
-    users = [f"nats.{service.name}" for service in (EDGE, *services)]
-    return (f"nats.{ADMIN}", *users, "postgres.owner", "postgres.fairlead")
+def account_names() -> tuple[str, ...]:
+    """Whoever needs a password: the users of NATS and the roles of Postgres."""
+    return (*(f"nats.{user}" for user in (ADMIN, *USERS)), "postgres.owner", "postgres.fairlead")
 
 
 class _Planner:
@@ -300,7 +302,7 @@ def _postgres(planner: _Planner) -> ProcessSpec:
 def _setup(planner: _Planner, key: str) -> ProcessSpec:
     environment = {
         **planner.base(),
-        "FAIRLEAD_NATS_URL": planner.nats_url(ADMIN),
+        "FAIRLEAD_NATS_URL": planner.nats_url(SETUP),
         "FAIRLEAD_POSTGRES_DSN": planner.dsn("fairlead", DATABASE),
         "FAIRLEAD_BOOTSTRAP_KEY": key,
     }

@@ -51,6 +51,25 @@ def choose(path: Path | None, environ: Mapping[str, str], *, simulators: bool) -
     return found
 
 
+def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which no built-in provider has a key."""
+    variables = {variable for _, _, variable in BUILT_IN.values()}
+    return {name: value for name, value in environ.items() if name not in variables}
+
+
+def require_simulated(providers: Providers) -> None:
+    """Refuse providers that cost money.
+
+    Raises:
+        BadInput: one of them is real.
+    """
+    if real := [name for name in providers.names if name not in providers.simulated]:
+        raise BadInput(
+            f"--demo sends requests all the time, and {', '.join(real)} would be a real provider, which costs money;"
+            " leave out --demo, or the options that make it real"
+        )
+
+
 def _built_in() -> list[dict[str, Any]]:
     return [{"name": name} for name in BUILT_IN]
 

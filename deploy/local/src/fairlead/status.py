@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 
 from fairlead import run_file
 from fairlead.data_dir import DataDir
-from fairlead.embedded import postgres
 from fairlead.faults import active_faults
-from fairlead.local_http import request
+from fairlead.plan import Kind
+from fairlead.readiness import not_ready
 from fairlead.run_file import ProcessEntry, RunFile
-
-REASON_LENGTH = 120
 
 
 @dataclass(frozen=True)
@@ -59,17 +57,7 @@ async def _ask(run: RunFile) -> tuple[list[ProcessStatus], dict[str, list[str]]]
 async def _reason(run: RunFile, entry: ProcessEntry) -> str | None:
     if entry.pid is None:
         return "it ended and will be started again"
-    if entry.kind == "postgres":
-        return await postgres.is_ready(run.postgres_dsn)
-    if entry.url is None:
-        return None
-    try:
-        answer = await request("GET", entry.url + entry.ready_path)
-    except (OSError, TimeoutError) as error:
-        return f"it does not answer ({type(error).__name__})"
-    if answer.status == 200:
-        return None
-    return f"{answer.status}: {answer.body.decode('utf-8', 'replace')[:REASON_LENGTH]}"
+    return await not_ready(Kind(entry.kind), entry.url, entry.ready_path, run.postgres_dsn)
 
 
 def to_json(

@@ -13,10 +13,8 @@ from pathlib import Path
 
 from fairlead import logs
 from fairlead.data_dir import DataDir
-from fairlead.embedded import postgres
 from fairlead.errors import StartFailed
-from fairlead.local_http import request
-from fairlead.plan import Kind, Plan, ProcessSpec
+from fairlead.plan import Kind, ProcessSpec
 from fairlead.processes import Children, end_now, ending, spawn
 from fairlead.terminal import Terminal
 
@@ -26,6 +24,7 @@ HEALTHY_S = 60.0
 READY_TIMEOUT_S = 120.0
 POLL_S = 0.05
 CRASHES_AT_START = 3
+NotReady = Callable[[ProcessSpec], Awaitable[str | None]]
 BAD_SETTINGS = 2
 """Exit status of a process that will not run with what it was told."""
 
@@ -73,15 +72,16 @@ class Supervisor:
     """All parts of one run.
 
     Args:
+        not_ready: None when a process serves, otherwise what is missing.
         on_change: called after each start, with the parts in ``parts`` up to date.
     """
 
     def __init__(
-        self, folder: DataDir, plan: Plan, terminal: Terminal, on_change: Callable[[], None]
+        self, folder: DataDir, terminal: Terminal, not_ready: NotReady, on_change: Callable[[], None]
     ) -> None:
         self.parts: list[Part] = []
         self._folder = folder
-        self._plan = plan
+        self._not_ready = not_ready
         self._terminal = terminal
         self._on_change = on_change
         self._children = Children()
@@ -156,27 +156,13 @@ class Supervisor:
         task.add_done_callback(self._watchers.discard)
 
     async def _report_return(self, part: Part, began: float) -> None:
-        while await self.not_ready(part.spec) is not None:
+        while await self._not_ready(part.spec) is not None:
             if part.began != began or part.stopping:
                 return
             await asyncio.sleep(POLL_S * 4)
         if part.began == began and not part.stopping and part.pid is not None:
             took_s = time.monotonic() - began
             self._terminal.event(f"{part.spec.name} is back after {took_s:.1f} s (pid {part.pid})")
-
-    async def not_ready(self, spec: ProcessSpec) -> str | None:
-        """None when the process serves; otherwise what is missing."""
-        if spec.kind is Kind.POSTGRES:
-            return await postgres.is_ready(self._plan.postgres_admin_dsn)
-        if spec.url is None:
-            return None
-        try:
-            answer = await request("GET", spec.url + spec.ready_path, timeout_s=5)
-        except (OSError, TimeoutError) as error:
-            return f"{spec.url} does not answer ({type(error).__name__})"
-        if answer.status == 200:
-            return None
-        return f"{spec.url}{spec.ready_path} says {answer.status}: {answer.body[:300].decode('utf-8', 'replace')}"
 
     async def ready(self, part: Part) -> None:
         """Wait until a part serves, and say so.
@@ -187,7 +173,7 @@ class Supervisor:
         reason: str | None = "it has not started"
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
-                while part.pid is None or (reason := await self.not_ready(part.spec)) is not None:
+                while part.pid is None or (reason := await self._not_ready(part.spec)) is not None:
                     self._give_up(part)
                     await asyncio.sleep(POLL_S)
         except TimeoutError:

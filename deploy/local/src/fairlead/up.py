@@ -27,7 +27,8 @@ from fairlead.plan import (
     make_plan,
 )
 from fairlead.ports import free_ports, require_free
-from fairlead.providers import Providers, choose, file_text
+from fairlead.providers import Providers, choose, file_text, require_simulated, without_keys
+from fairlead.readiness import not_ready
 from fairlead.run_file import ProcessEntry, RunFile, SimulatorEntry
 from fairlead.supervisor import Part, Supervisor, stop_signals
 from fairlead.terminal import Terminal
@@ -49,7 +50,11 @@ def up(options: UpOptions, environ: Mapping[str, str]) -> int:
     Raises:
         FairleadError: it cannot start; nothing is left running.
     """
+    if options.demo:
+        environ = without_keys(environ)
     providers = choose(options.providers_file, environ, simulators=options.simulators)
+    if options.demo:
+        require_simulated(providers)
     if options.port:
         require_free(options.port)
     folder = DataDir.of(options.data_dir)
@@ -70,7 +75,7 @@ def installed_services() -> tuple[Service, ...]:
 def _prepare(options: UpOptions, folder: DataDir, providers: Providers, environ: Mapping[str, str]) -> "_Run":
     services = installed_services()
     machine = Machine(sys.executable, nats.program(), postgres.programs(), postgres.account(os.geteuid()))
-    secrets = passwords(folder, account_names(services, options))
+    secrets = passwords(folder, account_names())
     key = api_key(folder)
     plan = make_plan(options, folder, providers, services, machine, secrets, key, free_ports(), environ)
     ports = {name: int(each.url.rpartition(":")[2]) for name, each in plan.simulator_urls.items()}
@@ -106,7 +111,7 @@ class _Run:
         stop, hurry = asyncio.Event(), asyncio.Event()
         stop_signals(stop, hurry)
         self._terminal.say(f"Fairlead is starting in {self._folder.shown}")
-        supervisor = Supervisor(self._folder, self._plan, self._terminal, self._publish)
+        supervisor = Supervisor(self._folder, self._terminal, self._not_ready, self._publish)
         self._supervisor = supervisor
         try:
             if await _unless(stop, self._start(supervisor)):
@@ -146,6 +151,9 @@ class _Run:
         part = supervisor.start(plan.postgres, partial(postgres.forget_killed_server, folder.postgres))
         await supervisor.ready(part)
         await postgres.provide_database(plan.postgres_admin_dsn, DATABASE, self._secrets["postgres.fairlead"])
+
+    async def _not_ready(self, spec: ProcessSpec) -> str | None:
+        return await not_ready(spec.kind, spec.url, spec.ready_path, self._plan.postgres_admin_dsn)
 
     async def _answers_models(self) -> None:
         """The last proof: every edge answers a caller that has the key."""
@@ -204,6 +212,10 @@ class _Run:
             say(f"  simulated   {', '.join(self._providers.simulated)}")
         if real:
             say(f"  real        {', '.join(real)}")
+        if plan.demo is not None:
+            say(
+                f"  demo        chats, faults and A/B tests go on all the time; see {folder.shown}/logs/demo.log"
+            )
         say(f"  logs        {folder.shown}/logs\n\nTry it:\n")
         say(
             f'  curl {plan.edge_url}/v1/chat/completions -H "Authorization: Bearer $(cat {key_file})" \\\n'

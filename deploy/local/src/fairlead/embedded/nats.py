@@ -4,10 +4,13 @@ import json
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from fairlead_common.bus.permissions import PERMISSIONS, Permissions
 
 from fairlead.data_dir import DataDir, write_private
 from fairlead.errors import StartFailed
-from fairlead.plan import Plan
+from fairlead.plan import ADMIN, Plan
 from fairlead.ports import HOST
 
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
@@ -27,14 +30,24 @@ def program() -> Path:
     return found
 
 
+def users(passwords: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One user per service, with the least it needs, and one who may do everything, for people and tests."""
+    known = [_user(each, passwords[f"nats.{each.user}"]) for each in PERMISSIONS]
+    return [*known, {"user": ADMIN, "password": passwords[f"nats.{ADMIN}"]}]
+
+
+def _user(each: Permissions, password: str) -> dict[str, Any]:
+    allowed: dict[str, Any] = {
+        "publish": {"allow": list(each.publish)},
+        "subscribe": {"allow": list(each.subscribe)},
+    }
+    if each.answers:
+        allowed["allow_responses"] = True
+    return {"user": each.user, "password": password, "permissions": allowed}
+
+
 def configuration(folder: DataDir, plan: Plan, passwords: Mapping[str, str]) -> str:
     """The configuration file: loopback, JetStream that syncs before it acknowledges, and users with passwords."""
-    prefix = "nats."
-    users = [
-        {"user": name.removeprefix(prefix), "password": password}
-        for name, password in passwords.items()
-        if name.startswith(prefix)
-    ]
     found = {
         "server_name": "fairlead",
         "listen": f"{HOST}:{plan.nats_port}",
@@ -45,7 +58,7 @@ def configuration(folder: DataDir, plan: Plan, passwords: Mapping[str, str]) -> 
             "sync_interval": "always",
             "max_file_store": MAX_STORE_BYTES,
         },
-        "authorization": {"users": users},
+        "authorization": {"users": users(passwords)},
     }
     return json.dumps(found, indent=1) + "\n"
 

@@ -155,7 +155,7 @@ async def forget_killed_server(cluster: Path) -> None:
         (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
-async def is_ready(dsn: str) -> str | None:
+async def not_ready(dsn: str) -> str | None:
     """None when the server answers; otherwise what it said."""
     try:
         connection = await asyncpg.connect(dsn, timeout=2)
