@@ -1,4 +1,4 @@
-"""An edge for tests: in this process or as one of its own, with keys and snapshots from disk; bus and database may be away."""
+"""An edge for tests, in this process or as one of its own, with keys and snapshots from disk and whatever else is given."""
 
 import asyncio
 import base64

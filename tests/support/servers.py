@@ -32,6 +32,13 @@ class NatsServer:
             "max_payload: 8MB\n"
         )
 
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process.pid
+
     def start(self) -> None:
         """Start the process; ``ready`` waits until it serves."""
         binary = Path(sysconfig.get_path("scripts")) / "nats-server"
