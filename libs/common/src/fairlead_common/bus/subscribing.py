@@ -4,18 +4,24 @@ FastStream's default *terminates* a message on its first error; here a failed me
 ``fairlead_common.bus.redelivery`` decides.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from faststream.nats.subscriber.usecases.stream_pull_subscriber import BatchPullStreamSubscriber
+from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError
 from nats.js.api import ConsumerConfig
+from nats.js.errors import ServiceUnavailableError
 
 from fairlead_common.bus.topology import Durable
 
 Handler = Callable[[bytes, NatsMessage], Awaitable[None]]
 BatchHandler = Callable[[list[bytes], NatsMessage], Awaitable[None]]
 
+AWAY_PAUSE_S = 0.1
 FETCH_TIMEOUT_S = 2.0
 """A fetch that was under way when the server died waits this long before it asks the new one."""
 
@@ -62,7 +68,7 @@ def consume_batches(
         await handler([m.data for m in raw] if isinstance(raw, list) else [raw.data], message)
 
     deliver.__name__ = handler.__name__
-    broker.subscriber(
+    subscriber = broker.subscriber(
         durable.filter_subject,
         durable=durable.name,
         stream=JStream(durable.stream, declare=False),
@@ -70,7 +76,37 @@ def consume_batches(
         pull_sub=PullSub(batch_size=size, timeout=wait_s, batch=True),
         ack_policy=AckPolicy.NACK_ON_ERROR,
         title=durable.name,
-    )(deliver)
+    )
+    subscriber.__class__ = _Batches  # FastStream has no other way in; both have the same slots
+    subscriber(deliver)
+
+
+class _Batches(BatchPullStreamSubscriber):
+    """FastStream's batch subscriber with a loop that drops nothing.
+
+    The original fetches again and again until a batch is full or its time is over, and when nats-py ends the last of
+    these fetches with the built-in ``TimeoutError`` (which it does when the server's answer comes just before the
+    deadline), the messages it already holds are forgotten until ``ack_wait`` has passed: 2 to 3 of 100 were, measured.
+    """
+
+    __slots__ = ()
+
+    async def _consume_pull(self) -> None:
+        while self.running:
+            messages = await self._fetch()
+            if messages and self.running:
+                await self.consume(messages)
+
+    async def _fetch(self) -> list[Msg]:
+        if self.subscription is None:
+            raise RuntimeError(f"{self.pull_sub} is consumed before it is subscribed")
+        try:
+            return await self.subscription.fetch(self.pull_sub.batch_size, self.pull_sub.timeout)
+        except TimeoutError:  # nats-py has one of its own, which is derived from this one
+            return []
+        except (ConnectionClosedError, ServiceUnavailableError):
+            await asyncio.sleep(AWAY_PAUSE_S)
+            return []
 
 
 def _config(durable: Durable) -> ConsumerConfig:
