@@ -7,13 +7,19 @@ The providers file is YAML::
       - name: groq
         api_key: ${GROQ_API_KEY}      # references only; a literal key is refused
       - name: our-vllm
-        wire: openai                  # openai, anthropic, google, mistral, cohere
+        wire: openai                  # openai = any compatible endpoint; see WIRES for the others
         base_url: http://vllm.internal:8000/v1
         models: [llama-4-70b]         # what it serves, when the catalog cannot know
         headers: {x-team: platform}
         timeouts: {connect_s: 2, first_byte_s: 30, between_bytes_s: 15, total_s: 300}
         region: eu-central
         enabled: true
+      - name: azure
+        base_url: https://my-resource.openai.azure.com
+        api_version: v1               # or a date, which puts the deployment's name into the path
+      - name: anthropic
+        api_version: 2026-10-21       # the default
+        model_api_versions: {claude-haiku-4-5: 2023-06-01}   # this one still takes a temperature
 """
 
 import re
@@ -27,24 +33,46 @@ import yaml
 
 from fairlead_models.errors import ProvidersFileError
 from fairlead_models.transport.protocol import Timeouts
-from fairlead_models.wires.anthropic import AnthropicWire
-from fairlead_models.wires.cohere import CohereWire
-from fairlead_models.wires.google import GoogleWire
-from fairlead_models.wires.mistral import MistralWire
-from fairlead_models.wires.openai import OpenAIWire
+from fairlead_models.wires.anthropic.encode import OLD_VERSION, VERSION
+from fairlead_models.wires.anthropic.wire import AnthropicWire
+from fairlead_models.wires.cohere.wire import CohereWire
+from fairlead_models.wires.google.wire import GoogleWire
+from fairlead_models.wires.mistral.wire import MistralWire
+from fairlead_models.wires.openai import dialects
+from fairlead_models.wires.openai.wire import AzureWire, OpenAIWire
 from fairlead_models.wires.protocol import Wire
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 WIRES: dict[str, Wire] = {
-    "openai": OpenAIWire(),
-    "openai-native": OpenAIWire(modern=True),
+    "openai": OpenAIWire(dialects.COMPATIBLE),
+    "openai-native": OpenAIWire(dialects.OPENAI),
+    "azure": AzureWire(dialects.OPENAI),
     "anthropic": AnthropicWire(),
     "google": GoogleWire(),
     "mistral": MistralWire(),
     "cohere": CohereWire(),
+    "groq": OpenAIWire(dialects.GROQ),
+    "deepseek": OpenAIWire(dialects.DEEPSEEK),
+    "together": OpenAIWire(dialects.TOGETHER),
+    "fireworks": OpenAIWire(dialects.FIREWORKS),
+    "openrouter": OpenAIWire(dialects.OPENROUTER),
+    "xai": OpenAIWire(dialects.XAI),
+    "vllm": OpenAIWire(dialects.VLLM),
+    "ollama": OpenAIWire(dialects.OLLAMA),
 }
+"""By the name that a provider's row gives as ``wire``; "openai" is any compatible endpoint."""
+
+KEY_HEADERS = {"anthropic": "x-api-key", "google": "x-goog-api-key", "azure": "api-key"}
+"""Where the key goes; elsewhere it is a bearer token."""
+
+VERSIONS = {
+    "anthropic": re.compile(rf"{VERSION}|{OLD_VERSION}"),
+    "google": re.compile(r"v1|v1beta|v1alpha"),
+    "azure": re.compile(r"v1|preview|\d{4}-\d{2}-\d{2}(-preview)?"),
+}
+"""API versions that a row may pin, by wire."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +88,28 @@ class ProviderSpec:
     timeouts: Timeouts = field(default_factory=Timeouts)
     models: tuple[str, ...] = ()
     enabled: bool = True
+    api_version: str | None = None
+    """The API version that requests name; None = the wire's own."""
+    model_api_versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of single models that differ from it."""
+
+    def protocol(self) -> Wire:
+        """The wire, in the pinned version."""
+        if self.wire == "anthropic" and (self.api_version or self.model_api_versions):
+            return AnthropicWire(self.api_version or VERSION, self.model_api_versions)
+        if self.wire == "google" and self.api_version:
+            return GoogleWire(self.api_version)
+        if self.wire == "azure" and self.api_version:
+            return AzureWire(dialects.OPENAI, self.api_version)
+        return WIRES[self.wire]
 
     def auth_headers(self) -> dict[str, str]:
-        """Headers that authenticate, in the way of the wire."""
-        if self.api_key is None:
-            return {}
-        if self.wire == "anthropic":
-            return {"x-api-key": self.api_key}
-        if self.wire == "google":
-            return {"x-goog-api-key": self.api_key}
-        return {"authorization": f"Bearer {self.api_key}"}
+        """Headers that authenticate, in the way of the wire, with the API version where every request must name it."""
+        found = {"anthropic-version": self.api_version or VERSION} if self.wire == "anthropic" else {}
+        if self.api_key is not None:
+            header = KEY_HEADERS.get(self.wire)
+            found |= {header: self.api_key} if header else {"authorization": f"Bearer {self.api_key}"}
+        return found
 
 
 BUILT_IN: dict[str, tuple[str, str, str]] = {
@@ -81,17 +121,23 @@ BUILT_IN: dict[str, tuple[str, str, str]] = {
     "cohere": ("cohere", "https://api.cohere.com", "COHERE_API_KEY"),
 }
 COMPATIBLE: dict[str, tuple[str, str, str]] = {
-    "groq": ("openai", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    "deepseek": ("openai", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
-    "together": ("openai", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
-    "fireworks": ("openai", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
-    "openrouter": ("openai", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    "xai": ("openai", "https://api.x.ai/v1", "XAI_API_KEY"),
-    "vllm": ("openai", "http://127.0.0.1:8000/v1", "VLLM_API_KEY"),
-    "ollama": ("openai", "http://127.0.0.1:11434/v1", "OLLAMA_API_KEY"),
+    "groq": ("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    "deepseek": ("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+    "together": ("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "fireworks": ("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "openrouter": ("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "xai": ("xai", "https://api.x.ai/v1", "XAI_API_KEY"),
+    "vllm": ("vllm", "http://127.0.0.1:8000/v1", "VLLM_API_KEY"),
+    "ollama": ("ollama", "http://127.0.0.1:11434/v1", "OLLAMA_API_KEY"),
 }
-KNOWN = {**BUILT_IN, **COMPATIBLE}
-FIELDS = {"name", "wire", "base_url", "api_key", "headers", "region", "timeouts", "models", "enabled"}
+KNOWN: dict[str, tuple[str, str | None, str]] = {
+    **BUILT_IN,
+    **COMPATIBLE,
+    "azure": ("azure", None, "AZURE_OPENAI_API_KEY"),  # every customer has an address of his own
+}
+FIELDS = frozenset(
+    "name wire base_url api_key headers region timeouts models enabled api_version model_api_versions".split()
+)
 
 
 def load_providers(path: Path | None, env: Mapping[str, str]) -> tuple[ProviderSpec, ...]:
@@ -155,7 +201,36 @@ def _row(path: Path, position: int, row: object, env: Mapping[str, str]) -> Prov
         timeouts=_timeouts(where, row.get("timeouts")),
         models=_models(where, row.get("models")),
         enabled=row.get("enabled", True) is not False,
+        api_version=_version(where, "api_version", row.get("api_version"), wire),
+        model_api_versions=_versions(where, row.get("model_api_versions"), wire),
     )
+
+
+def _version(where: str, name: str, value: object, wire: str) -> str | None:
+    """YAML reads a bare 2023-06-01 as a date; that is what the operator meant."""
+    if value is None:
+        return None
+    known, found = VERSIONS.get(wire), str(value)
+    if known is None:
+        raise ProvidersFileError(f"{where}.{name}: the wire '{wire}' has no versions to choose from")
+    if not known.fullmatch(found):
+        raise ProvidersFileError(f"{where}.{name}: expected {known.pattern}, found {found!r}")
+    return found
+
+
+def _versions(where: str, value: object, wire: str) -> dict[str, str]:
+    if value is None:
+        return {}
+    if wire != "anthropic":
+        raise ProvidersFileError(
+            f"{where}.model_api_versions: only the wire 'anthropic' has versions per model"
+        )
+    if not isinstance(value, dict):
+        raise ProvidersFileError(f"{where}.model_api_versions: expected a mapping of models to versions")
+    return {
+        str(model): _version(where, f"model_api_versions.{model}", version, wire) or VERSION
+        for model, version in value.items()
+    }
 
 
 def _url(where: str, value: object) -> str:

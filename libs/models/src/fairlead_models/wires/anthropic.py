@@ -188,7 +188,7 @@ def _output(request: ChatRequest, body: dict[str, Any], warnings: list[Unhonoure
     output: dict[str, Any] = {}
     wanted = request.response_format
     if wanted is not None and wanted.kind == "json_schema":
-        output["format"] = {"type": "json_schema", "schema": wanted.schema or {}}
+        output["format"] = {"type": "json_schema", "schema": closed(wanted.schema or {})}
     elif wanted is not None and wanted.kind == "json_object":
         warnings.append(Unhonoured("response_format", "json_object is not offered; use json_schema"))
     if request.reasoning_effort is not None:
@@ -203,6 +203,20 @@ def _output(request: ChatRequest, body: dict[str, Any], warnings: list[Unhonoure
             )
     if output:
         body["output_config"] = output
+
+
+def closed(schema: Any) -> Any:
+    """``schema`` with ``additionalProperties: false`` where an object says nothing: the API demands that it is said."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: each if name in ("enum", "const") else closed(each) for name, each in schema.items()}
+    return {**found, "additionalProperties": False} if _open(found) else found
+
+
+def _open(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "object" and "additionalProperties" not in schema
 
 
 def turns_of(messages: list[Message]) -> list[dict[str, Any]]:

@@ -66,6 +66,9 @@ BUDGETS = {
     "max": 32768,
 }
 
+NO_SIGNATURE = "skip_thought_signature_validator"
+"""Gemini 3 demands the signature its calls came with; this stands in where a conversation did not keep it."""
+
 KNOWN_TOP = frozenset(
     "candidates usageMetadata modelVersion responseId promptFeedback createTime modelStatus error serviceTier".split()
 )
@@ -239,8 +242,13 @@ def parts_of(message: Message, names: dict[str, str]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = [{"text": content}] if isinstance(content, str) and content else []
     if isinstance(content, list):
         parts = [part_of(part) for part in content]
-    for call in message.tool_calls:
-        parts.append({"functionCall": {"id": call.id, "name": call.name, "args": object_of(call.arguments)}})
+    for position, call in enumerate(message.tool_calls):
+        part: dict[str, Any] = {
+            "functionCall": {"id": call.id, "name": call.name, "args": object_of(call.arguments)}
+        }
+        if position == 0:
+            part["thoughtSignature"] = NO_SIGNATURE
+        parts.append(part)
     return parts
 
 

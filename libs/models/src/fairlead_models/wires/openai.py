@@ -178,8 +178,8 @@ class OpenAIStream:
 
     def _event(self, data: bytes, chunks: list[ChatChunk]) -> None:
         found = load_object(data, "a stream event")
-        if "error" in found:
-            raise stream_error(found["error"])
+        if "error" in found or found.get("object") == "error":  # the latter is Mistral's form
+            raise stream_error(found.get("error", found))
         DRIFT.fields(self._wire, "chunk", found, KNOWN_TOP)
         try:
             for choice in found.get("choices") or ():
