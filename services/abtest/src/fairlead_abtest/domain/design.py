@@ -11,9 +11,9 @@ from fairlead_models.errors import InvalidRequest, ProviderError
 from fairlead_models.inbound import openai_chat
 from fairlead_models.unified import ChatRequest, EncodedRequest
 
-from fairlead_abtest.domain.analysis import DEFAULT_EFFECT
 from fairlead_abtest.domain.arms import ASSUMED_OUTPUT_TOKENS, estimated_cost_usd, resolve_arms
 from fairlead_abtest.domain.jobs import Job, all_jobs
+from fairlead_abtest.domain.metrics import METRICS
 from fairlead_abtest.domain.scoring import SchemaError, validator
 
 RESERVED: Final = {
@@ -76,7 +76,7 @@ def design(test: TestIn, catalog: Catalog, encode: Encode) -> Design:
             f"the test is estimated at {total:.6g} USD for {len(jobs)} calls, more than its max_cost_usd of"
             f" {test.max_cost_usd:g}: raise the limit, limit max_tokens in params, or ask fewer prompts"
         )
-    effect = DEFAULT_EFFECT[metric] if test.minimum_effect is None else test.minimum_effect
+    effect = METRICS[metric].default_effect if test.minimum_effect is None else test.minimum_effect
     text = next(
         m.text() for m in reversed(requests[0].messages) if m.role == "user" or m is requests[0].messages[0]
     )

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fairlead_common.operations.abtest import ComparisonOut, MetricName, Verdict
+from fairlead_common.operations.abtest import ComparisonOut, Verdict
 
-UNIT = {"quality": "points of quality", "latency": "of latency", "cost": "of cost"}
+from fairlead_abtest.domain.metrics import Metric
 
 
 @dataclass(frozen=True)
 class Circumstances:
     """What frames the findings. ``more_units`` of a pair are prompts, or calls of the only prompt."""
 
-    metric: MetricName
+    metric: Metric
     minimum_effect: float
     alpha: float
     status: str
@@ -68,36 +68,29 @@ def _more(pairs: Sequence[ComparisonOut], leaders: Sequence[str]) -> int | None:
     return max(known) if known and len(known) == len(needed) else None
 
 
-def _margin(now: Circumstances) -> str:
-    size = f"{now.minimum_effect:g}" if now.metric == "quality" else f"{now.minimum_effect:.0%}"
-    return f"{size} {UNIT[now.metric]}"
-
-
 def _winner_text(winner: str, pairs: Sequence[ComparisonOut], now: Circumstances) -> str:
     against = []
     for each in pairs:
         if winner in (each.arm1, each.arm2):
-            other, sign = (each.arm1, 1) if winner == each.arm2 else (each.arm2, -1)
-            against.append(f"{other} by {_size(each, now, sign)}")
-    return (
-        f"{winner} is better in {now.metric} than {', '.join(against)}"
-        f" (family-wise error rate {now.alpha:g}, {now.units} {now.unit}s, smallest difference worth having {_margin(now)})."
-    )
+            other = each.arm1 if winner == each.arm2 else each.arm2
+            against.append(f"{now.metric.better.format(size=_size(each, winner, now.metric))} {other}")
+    return f"{winner} wins: it {', '.join(against)} ({_terms(now)})."
 
 
-def _size(pair: ComparisonOut, now: Circumstances, sign: int) -> str:
+def _size(pair: ComparisonOut, winner: str, metric: Metric) -> str:
     """The difference as it reads from the winner's side."""
-    value = pair.difference.value or 0.0
-    if now.metric == "quality":
-        return f"{sign * value:+.3f}"
-    share = value if sign == 1 else 1 / (1 + value) - 1 if value > -1 else 0.0
-    return f"{share:+.1%}"
+    value = pair.difference.value
+    if value is None:
+        return "100.0%"  # the winner is free
+    if metric.relative and winner == pair.arm1:
+        value = 1 / (1 + value) - 1
+    return metric.size(value)
 
 
 def _tie_text(leaders: Sequence[str], now: Circumstances) -> str:
     return (
-        f"No difference worth having between {' and '.join(leaders)}: they differ by less than {_margin(now)}"
-        f" ({now.units} {now.unit}s, error rate {now.alpha:g}). Choose by another criterion."
+        f"No difference worth having between {' and '.join(leaders)}: they are within"
+        f" {now.metric.margin(now.minimum_effect)} of each other ({_terms(now)}). Choose by another criterion."
     )
 
 
@@ -105,4 +98,11 @@ def _open_text(pairs: Sequence[ComparisonOut], leaders: Sequence[str], now: Circ
     more = _more(pairs, leaders)
     unknown = "how many more are needed cannot be said yet"
     wanted = unknown if more is None else f"about {more} more {now.unit}s are needed"
-    return f"Not enough data after {now.units} {now.unit}s to tell {' and '.join(leaders)} apart in {now.metric}: {wanted}."
+    return f"Not enough data to tell {' and '.join(leaders)} apart in {now.metric.name}: {wanted} ({_terms(now)})."
+
+
+def _terms(now: Circumstances) -> str:
+    return (
+        f"{now.units} {now.unit}s, error rate {now.alpha:g}, smallest difference worth having"
+        f" {now.metric.margin(now.minimum_effect)}"
+    )
