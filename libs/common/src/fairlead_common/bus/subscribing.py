@@ -16,6 +16,7 @@ from nats.errors import ConnectionClosedError
 from nats.js.api import ConsumerConfig
 from nats.js.errors import ServiceUnavailableError
 
+from fairlead_common.bus.permissions import inbox
 from fairlead_common.bus.topology import Durable
 
 Handler = Callable[[bytes, NatsMessage], Awaitable[None]]
@@ -47,6 +48,7 @@ def consume(broker: NatsBroker, durable: Durable, handler: Handler, *, in_flight
         stream=JStream(durable.stream, declare=False),
         config=_config(durable),
         pull_sub=PullSub(batch_size=in_flight, timeout=FETCH_TIMEOUT_S),
+        inbox_prefix=_inbox(durable),
         ack_policy=AckPolicy.NACK_ON_ERROR,
         decoder=raw_body,
         title=durable.name,
@@ -74,6 +76,7 @@ def consume_batches(
         stream=JStream(durable.stream, declare=False),
         config=_config(durable),
         pull_sub=PullSub(batch_size=size, timeout=wait_s, batch=True),
+        inbox_prefix=_inbox(durable),
         ack_policy=AckPolicy.NACK_ON_ERROR,
         title=durable.name,
     )
@@ -107,6 +110,11 @@ class _Batches(BatchPullStreamSubscriber):
         except (ConnectionClosedError, ServiceUnavailableError):
             await asyncio.sleep(AWAY_PAUSE_S)
             return []
+
+
+def _inbox(durable: Durable) -> bytes:
+    """Where fetched messages arrive; FastStream does not take the connection's own prefix for them."""
+    return f"{inbox(durable.service)}.".encode()
 
 
 def _config(durable: Durable) -> ConsumerConfig:

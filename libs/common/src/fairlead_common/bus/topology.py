@@ -45,6 +45,11 @@ class Durable:
     max_ack_pending: int = 1000
     deliver_policy: str = "all"
 
+    @property
+    def service(self) -> str:
+        """Whose it is: a durable is named after the service that consumes it."""
+        return self.name.partition("-")[0]
+
 
 @dataclass(frozen=True)
 class Bucket:
