@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvloop
 
+from fairlead_simulator.control import Control
 from fairlead_simulator.latency import LatencyError
 from fairlead_simulator.server import Listener
 from fairlead_simulator.simulator import VENDORS, Simulator
@@ -35,7 +36,7 @@ async def main(options: argparse.Namespace) -> None:
     simulator = Simulator(VENDORS[options.vendor](), seed=options.seed)
     simulator.latency.change(json.loads(options.latency))
     data = simulator.data_port = Listener(simulator.handle, options.host, options.port)
-    control = Listener(simulator.control, options.host, options.control_port)
+    control = Listener(Control(simulator).handle, options.host, options.control_port)
     await data.open()
     await control.open()
     ready = {

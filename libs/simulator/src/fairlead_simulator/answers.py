@@ -1,13 +1,22 @@
-"""What a simulated model says: plausible, deterministic from seed and request, obeying limits, stops, tools and schemas."""
+"""What a simulated model says: plausible, the same for the same seed and request, obeying limits, stops, tools and schemas.
+
+The answer reflects what the model was given, so that a test can see what arrived: it names the model, quotes the system
+prompt, counts the turns, describes the pictures and repeats what the tools gave back. Tools are called when they are
+forced, or when the last user turn names them. ``fairlead_simulator.markers`` lists the phrases that cause special behaviour.
+"""
 
 import hashlib
-import json
-import re
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
-WORD = re.compile(r"\s*\S+")
-TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
+import orjson
+
+from fairlead_simulator import tokens
+from fairlead_simulator.ask import Ask, Call, Part, Result, Tool, Turn
+from fairlead_simulator.markers import Marks, marks
+from fairlead_simulator.schema import value_of
+from fairlead_simulator.usage import Usage
 
 SENTENCES = (
     "The short answer is that it depends on what you measure.",
@@ -23,152 +32,224 @@ SENTENCES = (
     "Anything that can be measured at the client should be measured there.",
     "A stream that ends without saying so has not ended.",
 )
+THOUGHTS = (
+    "Let me think about what is being asked before answering.",
+    "The question has more than one part, so I take them in turn.",
+    "I compare the options and drop those that do not fit.",
+    "One more check of the reasoning shows nothing that contradicts it.",
+)
 
 
 @dataclass
-class Tool:
-    """A function the caller offers."""
+class Choice:
+    """One answer of the model."""
 
-    name: str
-    schema: dict[str, Any]
+    text: str = ""
+    finish: str = "stop"
+    """stop, stop_sequence, length, window, tool, broken_tool, refusal, filter, or pause."""
+    stop_sequence: str | None = None
+    calls: list[Call] = field(default_factory=list)
+    reasoning: str = ""
+    reasoning_tokens: int = 0
 
+    @property
+    def pieces(self) -> list[str]:
+        """The text as the events of a stream carry it."""
+        return tokens.pieces(self.text)
 
-@dataclass
-class Ask:
-    """A request in the simulator's own form."""
-
-    model: str
-    prompt: str
-    stream: bool = False
-    max_tokens: int | None = None
-    stop: list[str] = field(default_factory=list)
-    tools: list[Tool] = field(default_factory=list)
-    force_tool: str | None = None
-    """Name of the tool to call, or ``*`` for any."""
-    forbid_tools: bool = False
-    answered_tools: bool = False
-    """The last turn holds tool results."""
-    schema: dict[str, Any] | None = None
-    json_object: bool = False
-    reasoning: bool = False
-    include_usage: bool = False
-    input_text: str = ""
-    n: int = 1
-
-
-@dataclass
-class Call:
-    """A call of a tool."""
-
-    id: str
-    name: str
-    arguments: dict[str, Any]
+    @property
+    def output_tokens(self) -> int:
+        """Tokens of thoughts, text and calls."""
+        calls = sum(tokens.count(call.text) + 4 for call in self.calls)
+        return self.reasoning_tokens + tokens.count(self.text) + calls
 
 
 @dataclass
 class Answer:
-    """What the model says."""
+    """All choices, or a blocked prompt (no choices), and what they cost. ``made_at`` is in unix seconds."""
 
-    text: str
-    pieces: list[str]
-    finish: str
-    """stop, length, tool, refusal."""
-    calls: list[Call]
-    reasoning: str | None
-    input_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
     id: str
+    made_at: int
+    choices: list[Choice]
+    usage: Usage
+    blocked: bool = False
+
+    @property
+    def first(self) -> Choice:
+        """The first choice."""
+        return self.choices[0]
 
 
-def count_tokens(text: str) -> int:
-    """The simulator's own tokenizer: runs of up to six word characters, and single signs."""
-    return len(TOKEN.findall(text))
+@dataclass(frozen=True)
+class Speaker:
+    """Who answers: the simulator's seed, the vendor, the id and the time of this answer."""
+
+    seed: int
+    vendor: str
+    id: str
+    now: int
 
 
-def answer(ask: Ask, seed: int, vendor: str) -> Answer:
-    """The answer to ``ask``; the same for the same seed and request."""
-    digest = hashlib.sha256(f"{seed}|{vendor}|{ask.model}|{ask.input_text}".encode()).digest()
-    identity = digest.hex()[:24]
-    reasoning = "Let me think about what is being asked before answering." if ask.reasoning else None
-    thought = count_tokens(reasoning or "")
-    calls = _calls(ask, identity)
+def answer(ask: Ask, speaker: Speaker, usage: Usage) -> Answer:
+    """The answer to ``ask``; ``usage`` holds the input side and is completed here."""
+    wanted = marks(ask.prompt)
+    if wanted.blocked:
+        return Answer(speaker.id, speaker.now, [], usage, blocked=True)
+    choices = [_choice(ask, speaker, wanted, index) for index in range(ask.n)]
+    usage.output = sum(choice.output_tokens for choice in choices)
+    usage.reasoning = sum(choice.reasoning_tokens for choice in choices)
+    return Answer(speaker.id, speaker.now, choices, usage)
+
+
+def _choice(ask: Ask, speaker: Speaker, wanted: Marks, index: int) -> Choice:
+    identity = f"{speaker.seed}|{speaker.vendor}|{ask.model}|{ask.seed}|{index}|{ask.transcript}"
+    digest = hashlib.blake2b(identity.encode(), digest_size=16).digest()
+    draw = random.Random(int.from_bytes(digest))  # noqa: S311 - reproducible answers, not secrets
+    choice = Choice()
+    _think(ask, choice, draw)
+    calls = [] if wanted.refusal or wanted.filtered else _calls(ask, wanted, speaker, draw, index)
     if calls:
-        used = sum(count_tokens(json.dumps(call.arguments)) + 4 for call in calls)
-        return Answer(
-            "", [], "tool", calls, reasoning, count_tokens(ask.input_text), used + thought, thought, identity
-        )
-    text, finish = _text(ask, digest, vendor)
-    text, finish = _limited(text, finish, ask)
-    pieces = WORD.findall(text)
-    given, made = count_tokens(ask.input_text), count_tokens(text) + thought
-    return Answer(text, pieces, finish, [], reasoning, given, made, thought, identity)
+        choice.calls = calls
+        choice.finish = "broken_tool" if wanted.broken_call else "tool"
+        return choice
+    choice.text = _text(ask, wanted, speaker, draw)
+    if wanted.refusal:
+        choice.finish = "refusal"
+    elif wanted.filtered:
+        choice.text, choice.finish = tokens.shortened(choice.text, 8), "filter"
+    elif wanted.pause:
+        choice.finish = "pause"
+    _limit(ask, choice)
+    return choice
 
 
-def _text(ask: Ask, digest: bytes, vendor: str) -> tuple[str, str]:
-    if "simulate a refusal" in ask.prompt.lower():
-        return "I cannot help with that.", "refusal"
+def _think(ask: Ask, choice: Choice, draw: random.Random) -> None:
+    if ask.thinking is None or ask.thinking.tokens <= 0:
+        return
+    room = ask.thinking.tokens
+    if ask.max_tokens is not None:
+        room = min(room, ask.max_tokens if ask.thinking.asked else ask.max_tokens // 2)
+    text = " ".join(THOUGHTS[: 1 + draw.randrange(len(THOUGHTS))])
+    while tokens.count(text) < room:
+        text += " " + draw.choice(THOUGHTS)
+    choice.reasoning = tokens.shortened(text, room)
+    choice.reasoning_tokens = room
+
+
+def _text(ask: Ask, wanted: Marks, speaker: Speaker, draw: random.Random) -> str:
+    if wanted.refusal:
+        return "I cannot help with that."
+    if wanted.echo:
+        return orjson.dumps(echo(ask)).decode()
     if ask.schema is not None:
-        return json.dumps(instance_of(ask.schema, digest)), "stop"
+        return orjson.dumps(value_of(ask.schema, draw)).decode()
     if ask.json_object:
-        return json.dumps({"answer": SENTENCES[digest[0] % len(SENTENCES)], "model": ask.model}), "stop"
-    count = 3 + digest[1] % 4
-    chosen = [SENTENCES[(digest[2] + 5 * i) % len(SENTENCES)] for i in range(count)]
-    opening = (
-        "The tool says what you wanted to know."
-        if ask.answered_tools
-        else f"This is {ask.model} of {vendor} speaking."
-    )
-    return " ".join([opening, *chosen]), "stop"
+        return orjson.dumps({"answer": draw.choice(SENTENCES), "model": ask.model}).decode()
+    start = draw.randrange(len(SENTENCES))
+    chosen = [SENTENCES[(start + 5 * i) % len(SENTENCES)] for i in range(3 + draw.randrange(4))]
+    text = " ".join([*_opening(ask, speaker), *chosen])
+    if wanted.words is None:
+        return text
+    words = text.split()
+    return " ".join(words[i % len(words)] for i in range(wanted.words))
 
 
-def _limited(text: str, finish: str, ask: Ask) -> tuple[str, str]:
-    for stop in ask.stop:
-        if stop and stop in text:
-            text = text[: text.index(stop)]
-    if ask.max_tokens is not None and count_tokens(text) > ask.max_tokens:
-        matches = list(TOKEN.finditer(text))
-        return text[: matches[ask.max_tokens - 1].end()], "length"
-    return text, finish
+def _opening(ask: Ask, speaker: Speaker) -> list[str]:
+    if ask.answered_tools:
+        told = "; ".join(
+            f"{each.name}{' failed with' if each.failed else ''}: {each.text}"
+            for each in ask.turns[-1].results
+        )
+        found = [f"The tool says {told}."]
+    else:
+        found = [f"This is {ask.model} of {speaker.vendor} speaking."]
+    if ask.system:
+        found.append(f'I was told: "{ask.system[:200]}"')
+    turns = sum(1 for turn in ask.turns if turn.role == "user" and turn.text)
+    if turns > 1:
+        found.append(f"This is turn {turns} of our conversation.")
+    if ask.images:
+        found.append(f"I see {', and '.join(image.described() for image in ask.images)}.")
+    return found
 
 
-def _calls(ask: Ask, identity: str) -> list[Call]:
-    if not ask.tools or ask.forbid_tools:
-        return []
-    wanted = [tool for tool in ask.tools if ask.force_tool == tool.name]
-    if ask.force_tool == "*":
-        wanted = ask.tools[:1]
-    if not wanted and not ask.answered_tools:
-        wanted = [tool for tool in ask.tools if tool.name.lower() in ask.prompt.lower()]
+def _limit(ask: Ask, choice: Choice) -> None:
+    places = [(choice.text.find(stop), stop) for stop in ask.stop if stop and stop in choice.text]
+    if places and choice.finish in ("stop", "pause"):
+        place, choice.stop_sequence = min(places)
+        choice.text, choice.finish = choice.text[:place], "stop_sequence"
+    room = ask.context_window - ask.input_tokens
+    limit, reason = room, "window"
+    if ask.max_tokens is not None and (ask.max_tokens <= room or not ask.cuts_at_window):
+        limit, reason = ask.max_tokens, "length"
+    limit -= choice.reasoning_tokens
+    if tokens.count(choice.text) > limit:
+        choice.text, choice.finish, choice.stop_sequence = tokens.shortened(choice.text, limit), reason, None
+
+
+def _calls(ask: Ask, wanted: Marks, speaker: Speaker, draw: random.Random, index: int) -> list[Call]:
     return [
-        Call(f"call_{identity[:12]}{i}", tool.name, instance_of(tool.schema, identity.encode()))
-        for i, tool in enumerate(wanted)
+        Call(f"{speaker.id[:18]}{index}{position}", tool.name, _arguments(tool, draw), wanted.broken_call)
+        for position, tool in enumerate(_chosen(ask))
     ]
 
 
-def instance_of(schema: dict[str, Any], digest: bytes, depth: int = 0) -> Any:
-    """A small value that satisfies ``schema`` (the subset that structured outputs allow)."""
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][digest[0] % len(schema["enum"])]
-    for name in ("anyOf", "oneOf", "allOf"):
-        if schema.get(name):
-            return instance_of(schema[name][0], digest, depth + 1)
-    kind = schema.get("type")
-    kind = kind[0] if isinstance(kind, list) else kind
-    kind = str(kind).lower() if kind else ("object" if "properties" in schema else "string")
-    if kind == "object":
-        properties = schema.get("properties") or {}
-        return (
-            {name: instance_of(each, digest, depth + 1) for name, each in properties.items()}
-            if depth < 8
-            else {}
-        )
-    if kind == "array":
-        return [
-            instance_of(schema.get("items") or {}, digest, depth + 1)
-            for _ in range(max(1, schema.get("minItems", 1)))
-        ]
-    numbers = {"integer": int(schema.get("minimum", 7)), "number": float(schema.get("minimum", 0.5))}
-    return {"boolean": True, "null": None, **numbers}.get(kind, "a sensible value")
+def _chosen(ask: Ask) -> list[Tool]:
+    if not ask.tools or ask.forbid_tools:
+        return []
+    named = [tool for tool in ask.tools if tool.name.lower() in ask.prompt.lower()]
+    if ask.force_tool == "*":
+        found = named or ask.tools[:1]
+    elif ask.force_tool is not None:
+        found = [tool for tool in ask.tools if tool.name == ask.force_tool]
+    else:
+        found = [] if ask.answered_tools else named
+    return found if ask.parallel else found[:1]
+
+
+def _arguments(tool: Tool, draw: random.Random) -> dict[str, Any]:
+    found = value_of(tool.schema, draw)
+    return found if isinstance(found, dict) else {}
+
+
+def echo(ask: Ask) -> dict[str, Any]:
+    """All that the model was given, for tests that ask what survives a translation."""
+    return {
+        "model": ask.model,
+        "system": ask.system,
+        "turns": [_turn(turn) for turn in ask.turns],
+        "tools": [{"name": tool.name, "schema": tool.schema} for tool in ask.tools],
+        "force_tool": ask.force_tool,
+        "forbid_tools": ask.forbid_tools,
+        "parallel": ask.parallel,
+        "schema": ask.schema,
+        "json_object": ask.json_object,
+        "max_tokens": ask.max_tokens,
+        "stop": ask.stop,
+        "seed": ask.seed,
+        "n": ask.n,
+        "logprobs": ask.logprobs,
+        "thinking_tokens": None if ask.thinking is None else ask.thinking.tokens,
+        "settings": ask.settings,
+    }
+
+
+def _turn(turn: Turn) -> dict[str, Any]:
+    return {"role": turn.role, "parts": [_part(part) for part in turn.parts]}
+
+
+def _part(part: Part) -> Any:
+    match part:
+        case str():
+            return part
+        case Call():
+            return {"call": part.name, "id": part.id, "arguments": part.arguments}
+        case Result():
+            return {"result": part.text, "id": part.call_id, "failed": part.failed}
+        case _:
+            return {"image": part.described()}
+
+
+def logprob(token: str) -> float:
+    """A log probability between -2 and 0 that depends on the token alone."""
+    return -(int.from_bytes(hashlib.blake2b(token.encode(), digest_size=2).digest()) % 2000) / 1000

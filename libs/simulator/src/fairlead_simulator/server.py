@@ -38,6 +38,17 @@ class Reply:
         self._head(status, {**headers, "content-length": str(len(body) if claim is None else claim)})
         self._connection.write(body)
 
+    def announce(self, status: int, headers: dict[str, str], length: int) -> None:
+        """Head of an answer of ``length`` bytes, which ``raw`` sends."""
+        self.status = status
+        self._head(status, {**headers, "content-length": str(length)})
+
+    def raw(self, data: bytes) -> None:
+        """Bytes of an announced answer. Raises Gone when the client has left."""
+        if self._connection.gone:
+            raise Gone
+        self._connection.write(data)
+
     def start(self, status: int, headers: dict[str, str]) -> None:
         """Head of a chunked answer."""
         self.status = status
@@ -136,12 +147,14 @@ class Connection(asyncio.Protocol):
         self._queue.put_nowait(Request(method, path, query, self._headers, b"".join(self._body)))
 
     async def _serve(self) -> None:
-        while True:
-            request = await self._queue.get()
-            try:
+        try:
+            while True:
+                request = await self._queue.get()
                 await self._handler(request, Reply(self))
-            except Gone:
-                return
+        except Gone:
+            pass
+        finally:
+            self.abort()  # also when the handler failed: a client must not wait for an answer that never comes
 
 
 @dataclass

@@ -1,210 +1,165 @@
-"""The Anthropic Messages format, version 2026-10-21."""
+"""The Anthropic API: its paths, versions, headers and errors."""
 
-import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 
-from fairlead_simulator.answers import Answer, Ask, Tool
+from fairlead_simulator.checks import Flaw
+from fairlead_simulator.limits import REQUESTS, TOKENS, Left
 from fairlead_simulator.server import Request
+from fairlead_simulator.vendors import anthropic_messages, anthropic_models
 from fairlead_simulator.vendors.vendor import (
-    JSON,
-    STATUS,
-    BadRequest,
+    Chat,
     Failure,
-    Frames,
-    NotFound,
+    Plain,
+    Refused,
     bearer,
     dumps,
-    event,
     load,
-    require,
     retry_headers,
-    text_of,
+    sentence,
 )
 
-FINISH = {"stop": "end_turn", "length": "max_tokens", "tool": "tool_use", "refusal": "refusal"}
-NEW_VERSION = "2026-10-21"
+VERSIONS = ("2023-01-01", anthropic_messages.OLD_VERSION, anthropic_messages.NEW_VERSION)
+EXPECTED = {
+    "number": "number",
+    "integer": "integer",
+    "text": "string",
+    "flag": "boolean",
+    "list": "list",
+    "table": "dictionary",
+}
+FAULTS = {
+    "auth": (401, "authentication_error", "invalid x-api-key"),
+    "bad_key": (401, "authentication_error", "invalid x-api-key"),
+    "forbidden": (
+        403,
+        "permission_error",
+        "Your API key does not have permission to use the specified resource.",
+    ),
+    "error_500": (500, "api_error", "Internal server error"),
+    "timeout": (504, "timeout_error", "The request timed out while processing."),
+    "rate_limited": (429, "rate_limit_error", "This request would exceed your organization's rate limit."),
+    "slow_down": (
+        429,
+        "rate_limit_error",
+        "This request would exceed your organization's acceleration limit.",
+    ),
+    "quota_exhausted": (402, "billing_error", "Your credit balance is too low to access the Claude API."),
+    "spend_limit": (429, "rate_limit_error", "You have reached your enforced spend limit."),
+    "overloaded": (529, "overloaded_error", "Overloaded"),
+    "capacity": (529, "overloaded_error", "Overloaded"),
+    "too_large": (413, "request_too_large", "Request exceeds the maximum size"),
+}
 
 
 class Anthropic:
-    """``/v1/messages`` and ``/v1/models``."""
+    """``/v1/messages``, ``/v1/messages/count_tokens`` and ``/v1/models``."""
 
     name = "anthropic"
-    models: tuple[str, ...] = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-haiku-4-5")
+    models: tuple[str, ...] = tuple(anthropic_models.MODELS)
 
-    def key(self, request: Request) -> str | None:
-        """See ``Vendor.key``."""
-        return request.headers.get("x-api-key") or bearer(request)
-
-    def read(self, request: Request) -> Ask | None:
+    def read(self, request: Request) -> Chat | Plain:
         """See ``Vendor.read``."""
-        if request.method == "GET" and request.path.endswith("/v1/models"):
-            return None
-        if request.method != "POST" or not request.path.endswith("/v1/messages"):
-            raise NotFound
-        version = request.headers.get("anthropic-version")
-        if not version:
-            raise BadRequest("anthropic-version: header is required")
-        body = load(request)
-        require(body, "model", "messages")
-        if not isinstance(body.get("max_tokens"), int):
-            raise BadRequest("max_tokens: Field required")
-        for name in ("temperature", "top_p", "top_k"):
-            if version >= NEW_VERSION and name in body:
-                raise BadRequest(f"{name}: Extra inputs are not permitted")
-        return self._ask(body)
+        if not (request.headers.get("x-api-key") or bearer(request)):
+            raise Refused(401, "x-api-key header is required", kind="authentication_error")
+        path = request.path.rstrip("/")
+        version = _version(request)
+        if request.method == "GET":
+            return self._models(path, request)
+        if request.method == "POST" and path.endswith("/v1/messages"):
+            return anthropic_messages.read(load(request), version)
+        if request.method == "POST" and path.endswith("/v1/messages/count_tokens"):
+            ask = anthropic_messages.read_count(load(request), version)
+            return Plain({"input_tokens": ask.input_tokens}, ask.model)
+        raise Refused(404, "Not Found", kind="not_found_error")
 
-    def _ask(self, body: dict[str, Any]) -> Ask:
-        messages = body["messages"]
-        users = [_text(m.get("content")) for m in messages if m.get("role") == "user"]
-        choice = body.get("tool_choice") or {}
-        last = messages[-1].get("content")
-        output = body.get("output_config") or {}
-        forced = {"any": "*", "tool": choice.get("name")}.get(choice.get("type", ""))
-        return Ask(
-            model=str(body["model"]),
-            prompt=users[-1] if users else "",
-            stream=bool(body.get("stream")),
-            max_tokens=body["max_tokens"],
-            stop=list(body.get("stop_sequences") or ()),
-            tools=[Tool(tool["name"], tool.get("input_schema") or {}) for tool in body.get("tools") or ()],
-            force_tool=forced,
-            forbid_tools=choice.get("type") == "none",
-            answered_tools=isinstance(last, list) and any(part.get("type") == "tool_result" for part in last),
-            schema=(output.get("format") or {}).get("schema"),
-            reasoning=(body.get("thinking") or {}).get("type") in ("enabled", "adaptive"),
-            input_text="\n".join([_text(body.get("system")), *(_text(m.get("content")) for m in messages)]),
-        )
+    def _models(self, path: str, request: Request) -> Plain:
+        if path.endswith("/v1/models"):
+            return Plain(_page(parse_qs(request.query)))
+        if path.rpartition("/")[0].endswith("/v1/models"):
+            return Plain(anthropic_models.card(anthropic_models.found(path.rpartition("/")[2])))
+        raise Refused(404, "Not Found", kind="not_found_error")
 
-    def whole(self, ask: Ask, answer: Answer) -> bytes:
-        """See ``Vendor.whole``."""
-        content: list[dict[str, Any]] = []
-        if answer.reasoning:
-            content.append({"type": "thinking", "thinking": answer.reasoning, "signature": "c2ltdWxhdGVk"})
-        if answer.text:
-            content.append({"type": "text", "text": answer.text, "citations": None})
-        content += [
-            {"type": "tool_use", "id": f"toolu_{c.id}", "name": c.name, "input": c.arguments}
-            for c in answer.calls
-        ]
-        return dumps({**self._message(ask, answer), "content": content, "stop_reason": FINISH[answer.finish]})
+    def flawed(self, flaw: Flaw) -> Refused:
+        """See ``Vendor.flawed``."""
+        place, words = flaw.place(), _words(flaw)
+        return Refused(400, f"{place}: {words}" if place else words, kind="invalid_request_error")
 
-    def _message(self, ask: Ask, answer: Answer) -> dict[str, Any]:
-        usage = {
-            "input_tokens": answer.input_tokens,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "output_tokens": answer.output_tokens,
-            "service_tier": "standard",
-        }
-        return {
-            "id": f"msg_{answer.id}",
-            "type": "message",
-            "role": "assistant",
-            "model": ask.model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            "usage": usage,
-        }
+    def fault(self, kind: str, retry_after_s: float | None) -> Refused:
+        """See ``Vendor.fault``."""
+        status, type_, message = FAULTS[kind]
+        waits = retry_after_s if kind in ("rate_limited", "slow_down") else None
+        details = {"error_code": "enforced_spend_limit_reached"} if kind == "spend_limit" else None
+        return Refused(status, message, kind=type_, details=details, retry_after_s=waits)
 
-    def frames(self, ask: Ask, answer: Answer) -> Frames:
-        """See ``Vendor.frames``."""
-        start = self._message(ask, answer)
-        start["usage"] = {**start["usage"], "output_tokens": 1}
-        begin = [
-            event("message_start", {"type": "message_start", "message": start}),
-            event("ping", {"type": "ping"}),
-        ]
-        tokens: list[bytes] = []
-        index = 0
-        if answer.reasoning:
-            deltas = [
-                {"type": "thinking_delta", "thinking": answer.reasoning},
-                {"type": "signature_delta", "signature": "c2ln"},
-            ]
-            tokens += _block(index, {"type": "thinking", "thinking": "", "signature": ""}, deltas)
-            index += 1
-        if answer.pieces:
-            text_deltas = [{"type": "text_delta", "text": piece} for piece in answer.pieces]
-            tokens += _block(index, {"type": "text", "text": ""}, text_deltas)
-            index += 1
-        for call in answer.calls:
-            text = json.dumps(call.arguments)
-            halves = (text[: len(text) // 2], text[len(text) // 2 :])
-            json_deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in halves]
-            block = {"type": "tool_use", "id": f"toolu_{call.id}", "name": call.name, "input": {}}
-            tokens += _block(index, block, json_deltas)
-            index += 1
-        usage = {"output_tokens": answer.output_tokens, "input_tokens": answer.input_tokens}
-        delta = {"stop_reason": FINISH[answer.finish], "stop_sequence": None}
-        end = [
-            event("message_delta", {"type": "message_delta", "delta": delta, "usage": usage}),
-            event("message_stop", {"type": "message_stop"}),
-        ]
-        return Frames(begin, tokens, end)
-
-    def listing(self) -> bytes:
-        """See ``Vendor.listing``."""
-        rows = [
-            {"type": "model", "id": model, "display_name": model, "created_at": "2026-06-01T00:00:00Z"}
-            for model in self.models
-        ]
-        return dumps(
-            {"data": rows, "has_more": False, "first_id": self.models[0], "last_id": self.models[-1]}
-        )
-
-    def failure(self, kind: str, message: str, retry_after_s: float | None) -> Failure:
+    def failure(self, refused: Refused, request: Request, request_id: str) -> Failure:
         """See ``Vendor.failure``."""
-        types = {
-            "auth": (401, "authentication_error"),
-            "rate_limited": (429, "rate_limit_error"),
-            "quota_exhausted": (402, "billing_error"),
-            "overloaded": (529, "overloaded_error"),
-            "bad_request": (400, "invalid_request_error"),
-            "not_found": (404, "not_found_error"),
-        }
-        status, type_ = types.get(kind, (STATUS.get(kind, 500), "api_error"))
-        body = {"type": "error", "error": {"type": type_, "message": message}, "request_id": "req_simulated"}
-        retry = retry_headers(retry_after_s) if kind == "rate_limited" else {}
-        return Failure(status, {**JSON, **retry, "request-id": "req_simulated"}, dumps(body))
+        error: dict[str, Any] = {"type": refused.kind, "message": refused.message}
+        if refused.details is not None:
+            error["details"] = refused.details
+        body = {"type": "error", "error": error, "request_id": f"req_{request_id}"}
+        return Failure(refused.status, retry_headers(refused.retry_after_s), dumps(body))
 
-    def stream_error(self) -> bytes:
-        """See ``Vendor.stream_error``."""
-        return event(
-            "error", {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-        )
-
-    def headers(self, answer_id: str) -> dict[str, str]:
+    def headers(self, request_id: str, left: Left) -> dict[str, str]:
         """See ``Vendor.headers``."""
-        return {
-            "request-id": f"req_{answer_id}",
-            "anthropic-ratelimit-requests-limit": "4000",
-            "anthropic-ratelimit-requests-remaining": "3999",
-            "anthropic-ratelimit-requests-reset": "2026-11-23T00:00:00Z",
+        reset = (datetime.now(UTC) + timedelta(seconds=left.reset_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        counts = {
+            "requests": (REQUESTS, left.requests),
+            "tokens": (TOKENS, left.tokens),
+            "input-tokens": (TOKENS, left.input_tokens),
+            "output-tokens": (TOKENS, left.output_tokens),
         }
+        found = {"request-id": f"req_{request_id}", "anthropic-organization-id": "org-simulated"}
+        for name, (limit, remaining) in counts.items():
+            found[f"anthropic-ratelimit-{name}-limit"] = str(limit)
+            found[f"anthropic-ratelimit-{name}-remaining"] = str(remaining)
+            found[f"anthropic-ratelimit-{name}-reset"] = reset
+        return found
 
 
-def _block(index: int, block: dict[str, Any], deltas: list[dict[str, Any]]) -> list[bytes]:
-    """The events of one content block; the first delta carries the start along, the last the stop."""
-    start = event(
-        "content_block_start", {"type": "content_block_start", "index": index, "content_block": block}
-    )
-    stop = event("content_block_stop", {"type": "content_block_stop", "index": index})
-    found = [
-        event("content_block_delta", {"type": "content_block_delta", "index": index, "delta": d})
-        for d in deltas
-    ]
-    found[0] = start + found[0]
-    found[-1] += stop
-    return found
+def _version(request: Request) -> str:
+    version = request.headers.get("anthropic-version")
+    if not version:
+        raise anthropic_models.refused("anthropic-version: header is required")
+    if version not in VERSIONS:
+        raise anthropic_models.refused(f'anthropic-version: "{version}" is not a valid version')
+    return version
 
 
-def _text(content: Any) -> str:
-    if isinstance(content, list):
-        inner = [
-            p.get("content") if p.get("type") == "tool_result" else None
-            for p in content
-            if isinstance(p, dict)
-        ]
-        return "\n".join([text_of(content), *(text_of(each) for each in inner if each)])
-    return text_of(content)
+def _page(query: dict[str, list[str]]) -> dict[str, Any]:
+    """A page of the list of models, as ``limit``, ``after_id`` and ``before_id`` say."""
+    cards = [anthropic_models.card(model) for model in anthropic_models.MODELS.values()]
+    ids = [card["id"] for card in cards]
+    first = ids.index(query["after_id"][0]) + 1 if query.get("after_id", [""])[0] in ids else 0
+    last = ids.index(query["before_id"][0]) if query.get("before_id", [""])[0] in ids else len(ids)
+    limit = query.get("limit", ["20"])[0]
+    if not limit.isdigit() or not 1 <= int(limit) <= 1000:
+        raise Flaw("other", ("limit",), limit, "Input should be a whole number from 1 to 1000")
+    page = cards[first:last][: int(limit)]
+    return {
+        "data": page,
+        "has_more": first + len(page) < last,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+    }
+
+
+def _words(flaw: Flaw) -> str:
+    match flaw.kind:
+        case "missing":
+            return "Field required"
+        case "unknown":
+            return "Extra inputs are not permitted"
+        case "type":
+            return f"Input should be a valid {EXPECTED[flaw.limit.kind]}"
+        case "choice":
+            return (
+                f"Input should be {sentence(flaw.limit).replace(', and ', ' or ').replace(' and ', ' or ')}"
+            )
+        case "low":
+            return f"Input should be greater than or equal to {flaw.limit}"
+        case "high":
+            return f"Input should be less than or equal to {flaw.limit}"
+        case _:
+            return str(flaw.limit)

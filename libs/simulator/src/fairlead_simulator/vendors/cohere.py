@@ -1,130 +1,260 @@
-"""The Cohere v2 chat format."""
+"""The Cohere API: its paths, embeddings, reranking, tokens, headers and errors."""
 
-import json
+import math
 from typing import Any
+from urllib.parse import parse_qs
 
-from fairlead_simulator.answers import Answer, Ask
+from fairlead_simulator import tokens
+from fairlead_simulator.checks import FLAG, LIST, TEXT, Flaw, Rule, check, integer, need, one_of, several
+from fairlead_simulator.embeddings import base64_of, bits_of, int8_of, vector
+from fairlead_simulator.limits import REQUESTS, Left
 from fairlead_simulator.server import Request
-from fairlead_simulator.vendors.openai import OpenAI
+from fairlead_simulator.vendors import cohere_chat, cohere_models
+from fairlead_simulator.vendors.cohere_models import MODELS
 from fairlead_simulator.vendors.vendor import (
-    JSON,
-    STATUS,
+    Chat,
     Failure,
-    Frames,
-    NotFound,
+    Plain,
+    Refused,
+    bearer,
     dumps,
-    event,
     load,
     retry_headers,
+    sentence,
 )
 
-FINISH = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool": "TOOL_CALL", "refusal": "COMPLETE"}
+INPUT_TYPES = ("search_document", "search_query", "classification", "clustering", "image")
+EMBED_RULES: dict[str, Rule] = {
+    "model": TEXT,
+    "texts": several(96, 1),
+    "images": LIST,
+    "inputs": several(96, 1),
+    "input_type": one_of(*INPUT_TYPES),
+    "embedding_types": LIST,
+    "output_dimension": integer(),
+    "truncate": one_of("NONE", "START", "END"),
+    "max_tokens": integer(1),
+    "priority": integer(0, 999),
+}
+RERANK_RULES: dict[str, Rule] = {
+    "model": TEXT,
+    "query": TEXT,
+    "documents": several(10_000, 1),
+    "top_n": integer(1),
+    "max_tokens_per_doc": integer(1),
+    "priority": integer(0, 999),
+    "return_documents": FLAG,
+}
+FAULTS = {
+    "auth": (401, "invalid api token"),
+    "bad_key": (401, "invalid api token"),
+    "forbidden": (403, "you do not have permission to use this resource"),
+    "error_500": (500, "internal server error"),
+    "timeout": (504, "gateway timeout"),
+    "rate_limited": (429, "You are using a Trial key, which is limited to 20 API calls / minute."),
+    "slow_down": (429, "Please wait and try again later"),
+    "quota_exhausted": (
+        402,
+        "Please add or update your payment method at https://dashboard.cohere.com/billing",
+    ),
+    "spend_limit": (429, "You have exceeded your monthly spend limit."),
+    "overloaded": (503, "service unavailable"),
+    "capacity": (503, "service unavailable"),
+    "too_large": (413, "request body too large"),
+}
+EXPECTED = {
+    "number": "float",
+    "integer": "int",
+    "text": "string",
+    "flag": "bool",
+    "list": "array",
+    "table": "object",
+}
+PROPER = "For proper usage, please refer to https://docs.cohere.com/reference"
 
 
-class Cohere(OpenAI):
-    """``/v2/chat`` and ``/v1/models``."""
+class Cohere:
+    """``/v2/chat``, ``/v2/embed``, ``/v2/rerank``, ``/v1/tokenize`` and ``/v1/models``."""
 
     name = "cohere"
-    models = ("command-a-03-2025", "command-r7b-12-2024")
+    models: tuple[str, ...] = tuple(MODELS)
 
-    def read(self, request: Request) -> Ask | None:
+    def read(self, request: Request) -> Chat | Plain:
         """See ``Vendor.read``."""
-        if request.method == "GET" and request.path.endswith("/v1/models"):
-            return None
-        if request.method != "POST" or not request.path.endswith("/v2/chat"):
-            raise NotFound
-        body = load(request)
-        wanted = body.get("response_format") or {}
-        if wanted.get("json_schema"):
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"schema": wanted["json_schema"]},
-            }
-        body["stop"] = body.get("stop_sequences")
-        choice = body.get("tool_choice")
-        body["tool_choice"] = {"REQUIRED": "required", "NONE": "none"}.get(str(choice))
-        found = self.ask(body)
-        found.reasoning = (body.get("thinking") or {}).get("type") == "enabled"
-        return found
+        if bearer(request) is None:
+            raise Refused(401, "no api key supplied")
+        path = request.path.rstrip("/")
+        if request.method == "GET" and path.endswith("/v1/models"):
+            return _listed(parse_qs(request.query))
+        if request.method == "GET" and path.rpartition("/")[0].endswith("/v1/models"):
+            name = path.rpartition("/")[2]
+            if name not in MODELS:
+                raise Refused(404, f"model '{name}' not found")
+            return Plain(cohere_models.card(MODELS[name]))
+        if request.method == "POST":
+            return _serve(path, load(request))
+        raise Refused(404, "404 page not found")
 
-    def whole(self, ask: Ask, answer: Answer) -> bytes:
-        """See ``Vendor.whole``."""
-        content: list[dict[str, Any]] = []
-        if answer.reasoning:
-            content.append({"type": "thinking", "thinking": answer.reasoning})
-        if answer.text:
-            content.append({"type": "text", "text": answer.text})
-        message: dict[str, Any] = {"role": "assistant", "content": content}
-        if answer.calls:
-            message["tool_calls"] = self.calls(answer)
-        body = {
-            "id": answer.id,
-            "finish_reason": FINISH[answer.finish],
-            "message": message,
-            "usage": self.usage(answer),
-        }
-        return dumps(body)
+    def flawed(self, flaw: Flaw) -> Refused:
+        """See ``Vendor.flawed``: what the parser stumbles on is 422, what does not make sense is 400."""
+        status, message = _words(flaw)
+        return Refused(status, message)
 
-    def usage(self, answer: Answer) -> dict[str, Any]:
-        """The usage object."""
-        counts = {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens}
-        return {"billed_units": counts, "tokens": {**counts, "input_tokens": answer.input_tokens + 60}}
+    def fault(self, kind: str, retry_after_s: float | None) -> Refused:
+        """See ``Vendor.fault``."""
+        status, message = FAULTS[kind]
+        waits = retry_after_s if kind in ("rate_limited", "slow_down") else None
+        return Refused(status, message, retry_after_s=waits)
 
-    def frames(self, ask: Ask, answer: Answer) -> Frames:
-        """See ``Vendor.frames``."""
-        message = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
-        begin = [
-            event("message-start", {"type": "message-start", "id": answer.id, "delta": {"message": message}})
-        ]
-        tokens: list[bytes] = []
-        if answer.pieces:
-            start = {
-                "type": "content-start",
-                "index": 0,
-                "delta": {"message": {"content": {"type": "text", "text": ""}}},
-            }
-            begin.append(event("content-start", start))
-            for piece in answer.pieces:
-                delta = {"message": {"content": {"text": piece}}}
-                tokens.append(event("content-delta", {"type": "content-delta", "index": 0, "delta": delta}))
-            tokens[-1] += event("content-end", {"type": "content-end", "index": 0})
-        for i, call in enumerate(answer.calls):
-            function = {"name": call.name, "arguments": ""}
-            opening = {"message": {"tool_calls": {"id": call.id, "type": "function", "function": function}}}
-            rest = {"message": {"tool_calls": {"function": {"arguments": json.dumps(call.arguments)}}}}
-            tokens.append(event("tool-call-start", {"type": "tool-call-start", "index": i, "delta": opening}))
-            tokens.append(event("tool-call-delta", {"type": "tool-call-delta", "index": i, "delta": rest}))
-            tokens.append(event("tool-call-end", {"type": "tool-call-end", "index": i}))
-        finish = {"finish_reason": FINISH[answer.finish], "usage": self.usage(answer)}
-        return Frames(
-            begin, tokens, [event("message-end", {"type": "message-end", "id": answer.id, "delta": finish})]
-        )
-
-    def listing(self) -> bytes:
-        """See ``Vendor.listing``."""
-        rows = [
-            {
-                "name": model,
-                "endpoints": ["chat"],
-                "finetuned": False,
-                "context_length": 256000,
-                "features": ["tools"],
-            }
-            for model in self.models
-        ]
-        return dumps({"models": rows})
-
-    def failure(self, kind: str, message: str, retry_after_s: float | None) -> Failure:
+    def failure(self, refused: Refused, request: Request, request_id: str) -> Failure:
         """See ``Vendor.failure``."""
-        status = 402 if kind == "quota_exhausted" else STATUS[kind]
-        retry = retry_headers(retry_after_s) if kind == "rate_limited" else {}
-        return Failure(status, {**JSON, **retry}, dumps({"id": "simulated", "message": message}))
+        body = {"id": request_id, "message": refused.message}
+        return Failure(refused.status, retry_headers(refused.retry_after_s), dumps(body))
 
-    def stream_error(self) -> bytes:
-        """See ``Vendor.stream_error``."""
-        delta = {"finish_reason": "ERROR", "error": "internal server error", "usage": {}}
-        return event("message-end", {"type": "message-end", "delta": delta})
-
-    def headers(self, answer_id: str) -> dict[str, str]:
+    def headers(self, request_id: str, left: Left) -> dict[str, str]:
         """See ``Vendor.headers``."""
-        return {"x-debug-trace-id": answer_id}
+        return {
+            "x-debug-trace-id": request_id,
+            "x-endpoint-monthly-call-limit": str(REQUESTS),
+            "x-trial-endpoint-call-limit": str(REQUESTS),
+            "x-trial-endpoint-call-remaining": str(left.requests),
+        }
+
+
+def _listed(query: dict[str, list[str]]) -> Plain:
+    cards = [cohere_models.card(model) for model in MODELS.values()]
+    if endpoint := query.get("endpoint"):
+        cards = [card for card in cards if endpoint[0] in card["endpoints"]]
+    size = query.get("page_size", ["1000"])[0]
+    if not size.isdigit():
+        raise Refused(400, "invalid request: page_size must be a number")
+    return Plain({"models": cards[: int(size)], "next_page_token": ""})
+
+
+def _serve(path: str, body: dict[str, Any]) -> Chat | Plain:
+    if path.endswith("/v2/chat"):
+        return cohere_chat.read(body)
+    if path.endswith("/v2/embed"):
+        return _embed(body)
+    if path.endswith("/v2/rerank"):
+        return _rerank(body)
+    if path.endswith("/v1/tokenize"):
+        return _tokenize(body)
+    raise Refused(404, "404 page not found")
+
+
+def _embed(body: dict[str, Any]) -> Plain:
+    need(body, "model", "input_type")
+    check(body, EMBED_RULES)
+    model = cohere_models.found(body["model"], "embed")
+    size = body.get("output_dimension") or model.dimensions
+    if size not in (256, 512, 1024, 1536):
+        raise cohere_chat.refused("output_dimension must be one of 256, 512, 1024 or 1536.")
+    texts = _texts(body)
+    vectors = [vector(text, model.id, size) for text in texts]
+    kinds = body.get("embedding_types") or ["float"]
+    used = sum(tokens.count(text) for text in texts)
+    found = {
+        "id": f"embd-{used}",
+        "embeddings": {kind: [_encoded(each, kind) for each in vectors] for kind in kinds},
+        "texts": body.get("texts") or [],
+        "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": used}},
+        "response_type": "embeddings_by_type",
+    }
+    return Plain(found, model.id, used, works=True)
+
+
+def _texts(body: dict[str, Any]) -> list[str]:
+    given = [name for name in ("texts", "images", "inputs") if body.get(name)]
+    if len(given) != 1:
+        raise cohere_chat.refused("exactly one of texts, images or inputs must be given.")
+    if given == ["inputs"]:
+        parts = [each.get("content") or [] for each in body["inputs"]]
+        return ["\n".join(str(part.get("text") or part.get("image_url")) for part in each) for each in parts]
+    return [str(each) for each in body[given[0]]]
+
+
+def _encoded(values: list[float], kind: str) -> Any:
+    match kind:
+        case "float":
+            return values
+        case "int8":
+            return int8_of(values)
+        case "uint8":
+            return [each + 128 for each in int8_of(values)]
+        case "binary":
+            return [each - 128 for each in bits_of(values)]
+        case "ubinary":
+            return bits_of(values)
+        case "base64":
+            return base64_of(values)
+        case _:
+            raise cohere_chat.refused(f"embedding_types must not contain '{kind}'.")
+
+
+def _rerank(body: dict[str, Any]) -> Plain:
+    need(body, "model", "query", "documents")
+    check(body, RERANK_RULES)
+    model = cohere_models.found(body["model"], "rerank")
+    query = vector(body["query"], model.id, 64)
+    scores = [
+        round((1 + _similarity(query, vector(str(text), model.id, 64))) / 2, 6) for text in body["documents"]
+    ]
+    ranked = sorted(zip(scores, range(len(scores)), strict=True), key=lambda each: (-each[0], each[1]))
+    ranked = ranked[: body.get("top_n") or len(ranked)]
+    found = {
+        "id": "rerank-simulated",
+        "results": [{"index": index, "relevance_score": score} for score, index in ranked],
+        "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}},
+    }
+    return Plain(found, model.id, works=True)
+
+
+def _similarity(one: list[float], other: list[float]) -> float:
+    return math.fsum(a * b for a, b in zip(one, other, strict=True))
+
+
+def _tokenize(body: dict[str, Any]) -> Plain:
+    need(body, "model", "text")
+    check(body, {"model": TEXT, "text": TEXT})
+    model = MODELS.get(body["model"]) or cohere_models.found(body["model"], "chat")
+    strings = tokens.TOKEN.findall(body["text"])
+    found = {
+        "tokens": [sum(each.encode()) for each in strings],
+        "token_strings": strings,
+        "meta": {"api_version": {"version": "1"}},
+    }
+    return Plain(found, model.id)
+
+
+def _words(flaw: Flaw) -> tuple[int, str]:
+    name = flaw.path[-1] if flaw.path else ""
+    place = flaw.place()
+    match flaw.kind:
+        case "missing":
+            return 400, f"invalid request: {place} is required. {PROPER}"
+        case "unknown":
+            return 422, f"unknown field: parameter '{name}' is not a valid field. {PROPER}"
+        case "type":
+            found = (
+                type(flaw.found)
+                .__name__.replace("str", "string")
+                .replace("list", "array")
+                .replace("dict", "object")
+            )
+            wanted = EXPECTED[flaw.limit.kind]
+            return (
+                422,
+                f"invalid type: parameter {place} is of type {found} but should be of type {wanted}. {PROPER}",
+            )
+        case "choice":
+            return 422, f"invalid value: parameter {place} must be one of {sentence(flaw.limit)}. {PROPER}"
+        case "low":
+            return 400, f"invalid request: {place} must be at least {flaw.limit}."
+        case "high":
+            return 400, f"invalid request: {place} must be at most {flaw.limit}."
+        case "long" | "short":
+            side = "more" if flaw.kind == "long" else "less"
+            return 400, f"invalid request: {place} must not have {side} than {flaw.limit} elements."
+        case _:
+            return 400, f"invalid request: {place}{': ' if place else ''}{flaw.limit}"

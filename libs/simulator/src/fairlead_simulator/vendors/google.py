@@ -1,201 +1,230 @@
-"""The Gemini generateContent format, ``/v1`` and ``/v1beta``, camel and snake case alike."""
+"""The Gemini API: its paths in ``/v1`` and ``/v1beta``, models, embeddings and errors."""
 
 import re
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
-from fairlead_simulator.answers import Answer, Ask, Tool
-from fairlead_simulator.server import Request
-from fairlead_simulator.vendors.vendor import (
-    JSON,
-    STATUS,
-    Failure,
-    Frames,
-    NotFound,
-    data,
-    dumps,
-    load,
-    require,
+from fairlead_simulator import tokens
+from fairlead_simulator.checks import (
+    FLAG,
+    TABLE,
+    TEXT,
+    Flaw,
+    check,
+    check_value,
+    integer,
+    need,
+    several,
+    tables,
 )
+from fairlead_simulator.embeddings import vector
+from fairlead_simulator.limits import Left
+from fairlead_simulator.server import Request
+from fairlead_simulator.vendors import google_content, google_interactions, google_models
+from fairlead_simulator.vendors.google_models import MODELS
+from fairlead_simulator.vendors.google_names import camel_fields, snake
+from fairlead_simulator.vendors.vendor import Chat, Failure, Model, Plain, Refused, bearer, dumps, load
 
-PATH = re.compile(r"/v1(?:beta)?/models/([^:/]+):(generateContent|streamGenerateContent)")
-FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool": "STOP", "refusal": "SAFETY"}
-STATUSES = {
-    "auth": (401, "UNAUTHENTICATED"),
-    "rate_limited": (429, "RESOURCE_EXHAUSTED"),
-    "quota_exhausted": (402, "FAILED_PRECONDITION"),
-    "overloaded": (503, "UNAVAILABLE"),
-    "bad_request": (400, "INVALID_ARGUMENT"),
-    "not_found": (404, "NOT_FOUND"),
+PATH = re.compile(r"/(v1(?:alpha|beta)?)/models/([^:/]+):([a-zA-Z]+)")
+LIST_PATH = re.compile(r"/(v1(?:alpha|beta)?)/models(?:/([^:/]+))?")
+TYPE_URL = "type.googleapis.com/google.rpc."
+EMBED_RULES = {
+    "model": TEXT,
+    "content": TABLE,
+    "taskType": TEXT,
+    "title": TEXT,
+    "outputDimensionality": integer(1, 3072),
+    "autoTruncate": FLAG,
+    "embedContentConfig": TABLE,
+}
+FAULTS = {
+    "auth": (401, "UNAUTHENTICATED", "Request had invalid authentication credentials."),
+    "bad_key": (400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
+    "forbidden": (403, "PERMISSION_DENIED", "The caller does not have permission"),
+    "error_500": (500, "INTERNAL", "An internal error has occurred. Please retry."),
+    "timeout": (504, "DEADLINE_EXCEEDED", "The request timed out. Please try again."),
+    "rate_limited": (
+        429,
+        "RESOURCE_EXHAUSTED",
+        "You exceeded your current quota, please check your plan and billing details.",
+    ),
+    "slow_down": (429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
+    "quota_exhausted": (402, "FAILED_PRECONDITION", "Your prepayment credits are depleted."),
+    "spend_limit": (
+        429,
+        "RESOURCE_EXHAUSTED",
+        "You exceeded your current quota, please check your plan and billing details.",
+    ),
+    "overloaded": (503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
+    "capacity": (503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
+    "too_large": (400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 20971520 bytes."),
+}
+EXPECTED = {
+    "number": "TYPE_FLOAT",
+    "integer": "TYPE_INT32",
+    "text": "TYPE_STRING",
+    "flag": "TYPE_BOOL",
+    "list": "TYPE_MESSAGE",
+    "table": "TYPE_MESSAGE",
 }
 
 
 class Google:
-    """``models/{model}:generateContent``, ``:streamGenerateContent`` and ``models``."""
+    """``models/{model}:generateContent`` and its siblings, ``models``, and ``interactions``."""
 
     name = "google"
-    models: tuple[str, ...] = (
-        "gemini-3.1-pro-preview",
-        "gemini-3.8-flash",
-        "gemini-2.5-flash",
-        "gemini-3.5-flash-lite",
-    )
+    models: tuple[str, ...] = tuple(MODELS)
 
-    def key(self, request: Request) -> str | None:
-        """See ``Vendor.key``."""
-        return request.headers.get("x-goog-api-key") or None
-
-    def read(self, request: Request) -> Ask | None:
+    def read(self, request: Request) -> Chat | Plain:
         """See ``Vendor.read``."""
-        if request.method == "GET" and request.path in ("/v1/models", "/v1beta/models"):
-            return None
-        match = PATH.fullmatch(unquote(request.path))
+        query = parse_qs(request.query)
+        if not (request.headers.get("x-goog-api-key") or query.get("key") or bearer(request)):
+            raise Refused(
+                403,
+                "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or"
+                " other form of API consumer identity to call this API.",
+                kind="PERMISSION_DENIED",
+            )
+        path = unquote(request.path)
+        if request.method == "GET" and (match := LIST_PATH.fullmatch(path)):
+            return _listed(match[1], match[2], query)
+        if request.method == "POST" and google_interactions.PATH.fullmatch(path):
+            return google_interactions.read(load(request))
+        match = PATH.fullmatch(path)
         if request.method != "POST" or match is None:
-            raise NotFound
-        body = _camel(load(request))
-        require(body, "contents")
-        return _ask(match[1], body, stream=match[2] == "streamGenerateContent")
+            raise Refused(404, "Not Found", kind="NOT_FOUND")
+        version, name, method = match.groups()
+        return _serve(load(request), google_models.found(name, version, method), method, query)
 
-    def whole(self, ask: Ask, answer: Answer) -> bytes:
-        """See ``Vendor.whole``."""
-        parts: list[dict[str, Any]] = (
-            [{"text": answer.reasoning, "thought": True}] if answer.reasoning else []
-        )
-        if answer.text and answer.finish != "refusal":
-            parts.append({"text": answer.text})
-        parts += _calls(answer)
-        return dumps(self._body(ask, answer, parts, FINISH[answer.finish]))
+    def flawed(self, flaw: Flaw) -> Refused:
+        """See ``Vendor.flawed``."""
+        message = _words(flaw)
+        place = ".".join(snake(str(step)) if isinstance(step, str) else f"[{step}]" for step in flaw.path)
+        violation = {"field": place.replace(".[", "["), "description": message}
+        details = [{"@type": f"{TYPE_URL}BadRequest", "fieldViolations": [violation]}]
+        return Refused(400, message, kind="INVALID_ARGUMENT", details=details)
 
-    def _body(
-        self, ask: Ask, answer: Answer, parts: list[dict[str, Any]], finish: str | None
-    ) -> dict[str, Any]:
-        candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}
-        if finish is not None:
-            candidate["finishReason"] = finish
-        usage = {
-            "promptTokenCount": answer.input_tokens,
-            "candidatesTokenCount": answer.output_tokens - answer.reasoning_tokens,
-            "totalTokenCount": answer.input_tokens + answer.output_tokens,
-        }
-        if answer.reasoning_tokens:
-            usage["thoughtsTokenCount"] = answer.reasoning_tokens
-        return {
-            "candidates": [candidate],
-            "usageMetadata": usage,
-            "modelVersion": ask.model,
-            "responseId": answer.id,
-        }
+    def fault(self, kind: str, retry_after_s: float | None) -> Refused:
+        """See ``Vendor.fault``: the wait stands in the body, not in a header."""
+        status, name, message = FAULTS[kind]
+        return Refused(status, message, kind=name, details=_details(kind, retry_after_s))
 
-    def frames(self, ask: Ask, answer: Answer) -> Frames:
-        """See ``Vendor.frames``."""
-        tokens = []
-        if answer.reasoning:
-            tokens.append(data(self._body(ask, answer, [{"text": answer.reasoning, "thought": True}], None)))
-        if answer.finish != "refusal":
-            tokens += [data(self._body(ask, answer, [{"text": piece}], None)) for piece in answer.pieces]
-        tokens += [data(self._body(ask, answer, [call], None)) for call in _calls(answer)]
-        return Frames([], tokens, [data(self._body(ask, answer, [{"text": ""}], FINISH[answer.finish]))])
+    def failure(self, refused: Refused, request: Request, request_id: str) -> Failure:
+        """See ``Vendor.failure``: an array with the error where the answer would have been an array."""
+        if google_interactions.PATH.fullmatch(request.path):
+            return Failure(refused.status, {}, dumps(google_interactions.error_of(refused)))
+        error: dict[str, Any] = {"code": refused.status, "message": refused.message, "status": refused.kind}
+        if refused.details:
+            error["details"] = refused.details
+        body: Any = {"error": error}
+        array = request.path.endswith(":streamGenerateContent") and "alt=sse" not in request.query
+        return Failure(refused.status, {}, dumps([body] if array else body))
 
-    def listing(self) -> bytes:
-        """See ``Vendor.listing``."""
-        rows = [
-            {
-                "name": f"models/{model}",
-                "version": "001",
-                "displayName": model,
-                "inputTokenLimit": 1048576,
-                "outputTokenLimit": 65536,
-                "supportedGenerationMethods": ["generateContent", "countTokens"],
-                "thinking": True,
-            }
-            for model in self.models
-        ]
-        return dumps({"models": rows})
-
-    def failure(self, kind: str, message: str, retry_after_s: float | None) -> Failure:
-        """See ``Vendor.failure``: the wait stands in the body, not in a header."""
-        status, name = STATUSES.get(kind, (STATUS.get(kind, 500), "INTERNAL"))
-        error: dict[str, Any] = {"code": status, "message": message, "status": name}
-        if kind == "rate_limited" and retry_after_s is not None:
-            info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{retry_after_s:g}s"}
-            error["details"] = [info]
-        return Failure(status, JSON, dumps({"error": error}))
-
-    def stream_error(self) -> bytes:
-        """See ``Vendor.stream_error``."""
-        return data(
-            {
-                "error": {
-                    "code": 503,
-                    "message": "The service is currently unavailable.",
-                    "status": "UNAVAILABLE",
-                }
-            }
-        )
-
-    def headers(self, answer_id: str) -> dict[str, str]:
-        """See ``Vendor.headers``."""
-        return {"server-timing": "gfet4t7; dur=12"}
+    def headers(self, request_id: str, left: Left) -> dict[str, str]:
+        """See ``Vendor.headers``: limits are not told."""
+        return {"x-gemini-service-tier": "standard", "server-timing": "gfet4t7; dur=12"}
 
 
-def _ask(model: str, body: dict[str, Any], *, stream: bool) -> Ask:
-    contents = body["contents"]
-    config = body.get("generationConfig") or {}
-    users = [_text(c) for c in contents if c.get("role", "user") == "user"]
-    calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
-    names = calling.get("allowedFunctionNames") or ["*"]
-    thinking = config.get("thinkingConfig") or {}
-    return Ask(
-        model=model,
-        prompt=users[-1] if users else "",
-        stream=stream,
-        max_tokens=config.get("maxOutputTokens"),
-        stop=list(config.get("stopSequences") or ()),
-        tools=[
-            Tool(each["name"], each.get("parametersJsonSchema") or each.get("parameters") or {})
-            for tool in body.get("tools") or ()
-            for each in tool.get("functionDeclarations") or ()
-        ],
-        force_tool=names[0] if calling.get("mode") == "ANY" else None,
-        forbid_tools=calling.get("mode") == "NONE",
-        answered_tools=any("functionResponse" in part for part in contents[-1].get("parts") or ()),
-        schema=config.get("responseJsonSchema") or config.get("responseSchema"),
-        json_object=config.get("responseMimeType") == "application/json",
-        reasoning=bool(thinking.get("includeThoughts") or thinking.get("thinkingLevel")),
-        input_text="\n".join([_text(body.get("systemInstruction") or {}), *(_text(c) for c in contents)]),
-    )
-
-
-def _calls(answer: Answer) -> list[dict[str, Any]]:
-    return [
-        {"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}} for call in answer.calls
+def _details(kind: str, retry_after_s: float | None) -> list[dict[str, Any]]:
+    if kind == "bad_key":
+        return [{"@type": f"{TYPE_URL}ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}]
+    if kind not in ("rate_limited", "spend_limit"):
+        return []
+    period = "Minute" if kind == "rate_limited" else "Day"
+    violation = {
+        "quotaMetric": "generativelanguage.googleapis.com/generate_content_paid_tier_requests",
+        "quotaId": f"GenerateRequestsPer{period}PerProjectPerModel",
+        "quotaDimensions": {"location": "global"},
+        "quotaValue": "10",
+    }
+    link = {"description": "Learn more", "url": "https://ai.google.dev/gemini-api/docs/rate-limits"}
+    found: list[dict[str, Any]] = [
+        {"@type": f"{TYPE_URL}QuotaFailure", "violations": [violation]},
+        {"@type": f"{TYPE_URL}Help", "links": [link]},
     ]
-
-
-def _text(content: dict[str, Any]) -> str:
-    parts = content.get("parts") or ()
-    return "\n".join(str(part.get("text") or part.get("functionResponse") or "") for part in parts)
-
-
-KEEP = (
-    "properties",
-    "args",
-    "response",
-    "parametersJsonSchema",
-    "parameters",
-    "responseJsonSchema",
-    "responseSchema",
-)
-
-
-def _camel(value: Any) -> Any:
-    """Keys in camel case; JSON Schemas and arguments are left alone, their keys are data."""
-    if isinstance(value, list):
-        return [_camel(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    found = {}
-    for key, each in value.items():
-        name = re.sub(r"_([a-z])", lambda match: match[1].upper(), key)
-        found[name] = each if name in KEEP else _camel(each)
+    if kind == "rate_limited" and retry_after_s is not None:
+        found.append({"@type": f"{TYPE_URL}RetryInfo", "retryDelay": f"{retry_after_s:g}s"})
     return found
+
+
+def _listed(version: str, name: str | None, query: dict[str, list[str]]) -> Plain:
+    if name is not None:
+        if name not in MODELS:
+            raise Refused(
+                404, f"Model is not found: models/{name} for api version {version}", kind="NOT_FOUND"
+            )
+        return Plain(google_models.card(MODELS[name]))
+    size, token = query.get("pageSize", ["50"])[0], query.get("pageToken", ["0"])[0]
+    if not size.isdigit() or not token.isdigit():
+        raise google_models.refused("page_size must be a number, page_token what the last page gave.")
+    start, end = int(token), int(token) + max(1, int(size))
+    page: dict[str, Any] = {
+        "models": [google_models.card(model) for model in list(MODELS.values())[start:end]]
+    }
+    if end < len(MODELS):
+        page["nextPageToken"] = str(end)
+    return Plain(page)
+
+
+def _serve(body: dict[str, Any], model: Model, method: str, query: dict[str, list[str]]) -> Chat | Plain:
+    if method == "countTokens":
+        found = camel_fields(body)
+        ask = google_content.ask_of({**found, **(found.get("generateContentRequest") or {})}, model)
+        details = [{"modality": "TEXT", "tokenCount": ask.input_tokens}]
+        return Plain({"totalTokens": ask.input_tokens, "promptTokensDetails": details}, model.id)
+    if method in ("embedContent", "batchEmbedContents"):
+        return _embed(camel_fields(body), model, batch=method == "batchEmbedContents")
+    stream = method == "streamGenerateContent"
+    return google_content.read(body, model, stream=stream, events=query.get("alt") == ["sse"])
+
+
+def _embed(body: dict[str, Any], model: Model, *, batch: bool) -> Plain:
+    if batch:
+        need(body, "requests")
+        check_value(body["requests"], several(100, 1), ("requests",))
+    requests = tables(body["requests"], ("requests",)) if batch else [body]
+    rows, used = [], 0
+    for position, each in enumerate(requests):
+        path = ("requests", position) if batch else ()
+        check(each, EMBED_RULES, path)
+        need(each, "content", path=path)
+        parts = tables(each["content"].get("parts") or [], (*path, "content", "parts"))
+        text = "\n".join(str(part.get("text") or "") for part in parts)
+        if not text:
+            raise google_models.refused("content is empty")
+        used += tokens.count(text)
+        size = each.get("outputDimensionality") or (each.get("embedContentConfig") or {}).get(
+            "outputDimensionality"
+        )
+        rows.append({"values": vector(text, model.id, size or model.dimensions)})
+    usage = {"promptTokenCount": used, "totalTokenCount": used}
+    found = {"embeddings": rows} if batch else {"embedding": rows[0]}
+    return Plain({**found, "usageMetadata": usage}, model.id, used, works=True)
+
+
+def _words(flaw: Flaw) -> str:
+    steps = [snake(str(step)) if isinstance(step, str) else f"[{step}]" for step in flaw.path]
+    place = ".".join(steps).replace(".[", "[")
+    match flaw.kind:
+        case "unknown":
+            outer = ".".join(steps[:-1]).replace(".[", "[")
+            where = f" at '{outer}'" if outer else ""
+            return f'Invalid JSON payload received. Unknown name "{flaw.path[-1]}"{where}: Cannot find field.'
+        case "type":
+            return f"Invalid value at '{place}' ({EXPECTED[flaw.limit.kind]}), {dumps(flaw.found).decode()}"
+        case "choice":
+            return f"Invalid value at '{place}' (TYPE_ENUM), {dumps(flaw.found).decode()}"
+        case "missing":
+            return f"* GenerateContentRequest.{place}: {steps[-1]} is not specified"
+        case "low" | "high":
+            side = "at least" if flaw.kind == "low" else "at most"
+            return f"* GenerateContentRequest.{place}: {steps[-1]} must be {side} {flaw.limit}, found {flaw.found}."
+        case "short" | "long":
+            side = "at least" if flaw.kind == "short" else "at most"
+            return f"* GenerateContentRequest.{place}: must have {side} {flaw.limit} elements, found {len(flaw.found)}."
+        case _:
+            return (
+                f"Invalid value at '{place}', {flaw.limit}"
+                if place
+                else f"Invalid JSON payload received: {flaw.limit}"
+            )

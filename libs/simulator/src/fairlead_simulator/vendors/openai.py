@@ -1,212 +1,284 @@
-"""The OpenAI chat-completions format."""
+"""The OpenAI API: its paths, models, embeddings, headers and errors."""
 
-import json
 from typing import Any
 
-from fairlead_simulator.answers import Answer, Ask, Tool
+from fairlead_simulator import tokens
+from fairlead_simulator.checks import TEXT, Flaw, Rule, check, integer, need, one_of
+from fairlead_simulator.embeddings import base64_of, vector
+from fairlead_simulator.limits import REQUESTS, TOKENS, Left
 from fairlead_simulator.server import Request
+from fairlead_simulator.vendors import openai_chat, openai_models, openai_responses
 from fairlead_simulator.vendors.vendor import (
-    JSON,
-    STATUS,
-    BadRequest,
+    Chat,
     Failure,
-    Frames,
-    NotFound,
+    Model,
+    Plain,
+    Refused,
     bearer,
-    data,
     dumps,
     load,
-    require,
     retry_headers,
-    text_of,
+    sentence,
 )
 
-FINISH = {"stop": "stop", "length": "length", "tool": "tool_calls", "refusal": "stop"}
 CREATED = 1_780_000_000
+EMBEDDING_RULES = {
+    "model": TEXT,
+    "input": Rule("any"),
+    "dimensions": integer(1),
+    "encoding_format": one_of("float", "base64"),
+    "user": TEXT,
+}
+EXPECTED = {
+    "number": "a decimal",
+    "integer": "an integer",
+    "text": "a string",
+    "flag": "a boolean",
+    "list": "an array",
+    "table": "an object",
+}
+FAULTS = {
+    "auth": (401, "Incorrect API key provided: sk-simu***ated.", "invalid_request_error", "invalid_api_key"),
+    "bad_key": (
+        401,
+        "Incorrect API key provided: sk-simu***ated.",
+        "invalid_request_error",
+        "invalid_api_key",
+    ),
+    "forbidden": (
+        403,
+        "Country, region, or territory not supported",
+        "request_forbidden",
+        "unsupported_country_region_territory",
+    ),
+    "error_500": (
+        500,
+        "The server had an error while processing your request. Sorry about that!",
+        "server_error",
+        None,
+    ),
+    "timeout": (504, "The request timed out.", "server_error", None),
+    "rate_limited": (
+        429,
+        "Rate limit reached for requests per min (RPM). Please try again later.",
+        "requests",
+        "rate_limit_exceeded",
+    ),
+    "slow_down": (429, "Your request rate rose too fast. Please slow down.", "requests", "slow_down"),
+    "quota_exhausted": (
+        429,
+        "You exceeded your current quota, please check your plan and billing details.",
+        "insufficient_quota",
+        "insufficient_quota",
+    ),
+    "spend_limit": (
+        429,
+        "Your credit balance is exhausted.",
+        "insufficient_quota",
+        "credit_balance_exhausted",
+    ),
+    "overloaded": (
+        503,
+        "Our servers are currently overloaded. Please try again later.",
+        "service_unavailable_error",
+        "server_is_overloaded",
+    ),
+    "capacity": (
+        503,
+        "Our servers are currently overloaded. Please try again later.",
+        "service_unavailable_error",
+        "server_is_overloaded",
+    ),
+    "too_large": (413, "The request body is too large.", "invalid_request_error", "request_too_large"),
+}
 
 
 class OpenAI:
-    """``/v1/chat/completions`` and ``/v1/models``."""
+    """``/v1/chat/completions``, ``/v1/responses``, ``/v1/embeddings`` and ``/v1/models``."""
 
     name = "openai"
-    models: tuple[str, ...] = ("gpt-5.5", "gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano")
+    models: tuple[str, ...] = tuple(openai_models.MODELS)
 
-    def key(self, request: Request) -> str | None:
-        """See ``Vendor.key``."""
-        return bearer(request)
-
-    def read(self, request: Request) -> Ask | None:
+    def read(self, request: Request) -> Chat | Plain:
         """See ``Vendor.read``."""
-        if request.method == "GET" and request.path.endswith("/models"):
-            return None
-        if request.method != "POST" or not request.path.endswith("/chat/completions"):
-            raise NotFound
-        return self.ask(load(request))
-
-    def ask(self, body: dict[str, Any]) -> Ask:
-        """The request in the simulator's form."""
-        require(body, "model", "messages")
-        if self.name == "openai" and "max_tokens" in body and str(body["model"]).startswith("gpt-5"):
-            raise BadRequest("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
-        messages = body["messages"]
-        users = [text_of(m.get("content")) for m in messages if m.get("role") == "user"]
-        choice = body.get("tool_choice")
-        wanted = body.get("response_format") or {}
-        stop = body.get("stop")
-        return Ask(
-            model=str(body["model"]),
-            prompt=users[-1] if users else "",
-            stream=bool(body.get("stream")),
-            max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
-            stop=[stop] if isinstance(stop, str) else list(stop or ()),
-            tools=[
-                Tool(tool["function"]["name"], tool["function"].get("parameters") or {})
-                for tool in body.get("tools") or ()
-            ],
-            force_tool=_forced(choice),
-            forbid_tools=choice == "none",
-            answered_tools=messages[-1].get("role") == "tool",
-            schema=(wanted.get("json_schema") or {}).get("schema")
-            if wanted.get("type") == "json_schema"
-            else None,
-            json_object=wanted.get("type") == "json_object",
-            reasoning=body.get("reasoning_effort") not in (None, "none"),
-            include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
-            input_text="\n".join(text_of(m.get("content")) for m in messages),
-            n=int(body.get("n") or 1),
-        )
-
-    def whole(self, ask: Ask, answer: Answer) -> bytes:
-        """See ``Vendor.whole``."""
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": answer.text or None,
-            "refusal": None,
-            "annotations": [],
-        }
-        if answer.finish == "refusal":
-            message |= {"content": None, "refusal": answer.text}
-        if answer.calls:
-            message["tool_calls"] = self.calls(answer)
-        choices = [
-            {"index": i, "message": message, "logprobs": None, "finish_reason": FINISH[answer.finish]}
-            for i in range(ask.n)
-        ]
-        return dumps(
-            {
-                "id": f"chatcmpl-{answer.id}",
-                "object": "chat.completion",
-                "created": CREATED,
-                "model": ask.model,
-                "choices": choices,
-                "usage": self.usage(answer),
-                "service_tier": "default",
-            }
-        )
-
-    def calls(self, answer: Answer) -> list[dict[str, Any]]:
-        """Tool calls of a whole answer."""
-        return [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
-            }
-            for call in answer.calls
-        ]
-
-    def usage(self, answer: Answer) -> dict[str, Any]:
-        """The usage object."""
-        return {
-            "prompt_tokens": answer.input_tokens,
-            "completion_tokens": answer.output_tokens,
-            "total_tokens": answer.input_tokens + answer.output_tokens,
-            "prompt_tokens_details": {"cached_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": answer.reasoning_tokens},
-        }
-
-    def frames(self, ask: Ask, answer: Answer) -> Frames:
-        """See ``Vendor.frames``."""
-        head = {
-            "id": f"chatcmpl-{answer.id}",
-            "object": "chat.completion.chunk",
-            "created": CREATED,
-            "model": ask.model,
-        }
-
-        def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
-            return data(
-                {**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+        if bearer(request) is None:
+            message = (
+                "You didn't provide an API key. You need to provide your API key in an Authorization header."
             )
+            raise Refused(401, message, kind="invalid_request_error")
+        path = request.path.rstrip("/")
+        if request.method == "GET":
+            return self._models(path, request)
+        if request.method == "POST" and path.endswith("/chat/completions"):
+            return openai_chat.read(load(request))
+        if request.method == "POST" and path.endswith("/responses"):
+            return openai_responses.read(load(request))
+        if request.method == "POST" and path.endswith("/embeddings"):
+            return self._embeddings(load(request))
+        raise self._unknown(request)
 
-        field = "refusal" if answer.finish == "refusal" else "content"
-        tokens = [chunk({field: piece}) for piece in answer.pieces]
-        for i, call in enumerate(answer.calls):
-            function = {"name": call.name, "arguments": ""}
-            tokens.append(
-                chunk({"tool_calls": [{"index": i, "id": call.id, "type": "function", "function": function}]})
+    @staticmethod
+    def _unknown(request: Request) -> Refused:
+        message = f"Invalid URL ({request.method} {request.path})"
+        return Refused(404, message, kind="invalid_request_error")
+
+    def _models(self, path: str, request: Request) -> Plain:
+        if path.endswith("/models"):
+            return Plain(
+                {"object": "list", "data": [_card(model) for model in openai_models.MODELS.values()]}
             )
-            text = json.dumps(call.arguments)
-            halves = (text[: len(text) // 2], text[len(text) // 2 :])
-            tokens += [
-                chunk({"tool_calls": [{"index": i, "function": {"arguments": piece}}]}) for piece in halves
-            ]
-        end = [chunk({}, FINISH[answer.finish])]
-        if ask.include_usage:
-            end.append(data({**head, "choices": [], "usage": self.usage(answer)}))
-        return Frames([chunk({"role": "assistant", "content": ""})], tokens, [*end, b"data: [DONE]\n\n"])
+        if path.rpartition("/")[0].endswith("/models"):
+            return Plain(_card(openai_models.found(path.rpartition("/")[2])))
+        raise self._unknown(request)
 
-    def listing(self) -> bytes:
-        """See ``Vendor.listing``."""
-        rows = [
-            {"id": model, "object": "model", "created": CREATED, "owned_by": "openai"}
-            for model in self.models
-        ]
-        return dumps({"object": "list", "data": rows})
+    @staticmethod
+    def _embeddings(body: dict[str, Any]) -> Plain:
+        need(body, "model", "input")
+        check(body, EMBEDDING_RULES)
+        model = openai_models.found(body["model"])
+        if not model.dimensions:
+            message = "You are not allowed to generate embeddings from this model"
+            raise Refused(403, message, kind="invalid_request_error")
+        size = body.get("dimensions") or model.dimensions
+        if model.id.endswith("ada-002") and body.get("dimensions"):
+            raise openai_chat.refused("This model does not support specifying dimensions.")
+        if size > model.dimensions:
+            message = (
+                f"Invalid value for 'dimensions' = {size}. Must be less than or equal to {model.dimensions}."
+            )
+            raise openai_chat.refused(message, "dimensions")
+        texts = _inputs(body["input"])
+        used = sum(tokens.count(text) for text in texts)
+        rows = []
+        for index, text in enumerate(texts):
+            values = vector(text, model.id, size)
+            row = base64_of(values) if body.get("encoding_format") == "base64" else values
+            rows.append({"object": "embedding", "index": index, "embedding": row})
+        usage = {"prompt_tokens": used, "total_tokens": used}
+        found = {"object": "list", "data": rows, "model": model.id, "usage": usage}
+        return Plain(found, model.id, used, works=True)
 
-    def failure(self, kind: str, message: str, retry_after_s: float | None) -> Failure:
+    def flawed(self, flaw: Flaw) -> Refused:
+        """See ``Vendor.flawed``."""
+        message, code = _words(flaw)
+        param = flaw.place(brackets=True) or None
+        return Refused(400, message, kind="invalid_request_error", param=param, code=code)
+
+    def fault(self, kind: str, retry_after_s: float | None) -> Refused:
+        """See ``Vendor.fault``."""
+        status, message, type_, code = FAULTS[kind]
+        waits = retry_after_s if kind in ("rate_limited", "slow_down", "overloaded", "capacity") else None
+        return Refused(status, message, kind=type_, code=code, retry_after_s=waits)
+
+    def failure(self, refused: Refused, request: Request, request_id: str) -> Failure:
         """See ``Vendor.failure``."""
-        types = {
-            "auth": ("invalid_request_error", "invalid_api_key"),
-            "rate_limited": ("requests", "rate_limit_exceeded"),
-            "quota_exhausted": ("insufficient_quota", "insufficient_quota"),
-            "bad_request": ("invalid_request_error", None),
-            "not_found": ("invalid_request_error", "model_not_found"),
-            "overloaded": ("server_error", "overloaded"),
+        error = {
+            "message": refused.message,
+            "type": refused.kind,
+            "param": refused.param,
+            "code": refused.code,
         }
-        type_, code = types.get(kind, ("server_error", None))
-        body = {"error": {"message": message, "type": type_, "param": None, "code": code}}
-        retry = retry_headers(retry_after_s) if kind in ("rate_limited", "overloaded") else {}
-        return Failure(STATUS[kind], {**JSON, **retry}, dumps(body))
+        return Failure(refused.status, retry_headers(refused.retry_after_s), dumps({"error": error}))
 
-    def stream_error(self) -> bytes:
-        """See ``Vendor.stream_error``."""
-        return data(
-            {
-                "error": {
-                    "message": "The server had an error.",
-                    "type": "server_error",
-                    "param": None,
-                    "code": None,
-                }
-            }
-        )
-
-    def headers(self, answer_id: str) -> dict[str, str]:
+    def headers(self, request_id: str, left: Left) -> dict[str, str]:
         """See ``Vendor.headers``."""
         return {
-            "x-request-id": f"req_{answer_id}",
+            "x-request-id": f"req_{request_id}",
             "openai-processing-ms": "12",
-            "x-ratelimit-limit-requests": "10000",
-            "x-ratelimit-remaining-requests": "9999",
-            "x-ratelimit-reset-requests": "6ms",
+            "openai-version": "2020-10-01",
+            "openai-organization": "org-simulated",
+            "x-ratelimit-limit-requests": str(REQUESTS),
+            "x-ratelimit-limit-tokens": str(TOKENS),
+            "x-ratelimit-remaining-requests": str(left.requests),
+            "x-ratelimit-remaining-tokens": str(left.tokens),
+            "x-ratelimit-reset-requests": duration(left.reset_s),
+            "x-ratelimit-reset-tokens": duration(left.reset_s),
         }
 
 
-def _forced(choice: Any) -> str | None:
-    if choice in ("required", "any"):
-        return "*"
-    if isinstance(choice, dict):
-        name = (choice.get("function") or {}).get("name")
-        return str(name) if name else None
-    return None
+def duration(seconds: float) -> str:
+    """``6m0s``, ``1.5s`` or ``120ms``, as OpenAI writes the time to a reset."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds, 3), 60)
+    return f"{int(minutes)}m{rest:g}s" if minutes else f"{rest:g}s"
+
+
+def _card(model: Model) -> dict[str, Any]:
+    return {"id": model.id, "object": "model", "created": CREATED, "owned_by": "system"}
+
+
+def _inputs(value: Any) -> list[str]:
+    """Texts; token numbers stand for themselves, separated by blanks."""
+    rows = (
+        [value]
+        if isinstance(value, str) or (isinstance(value, list) and value and isinstance(value[0], int))
+        else value
+    )
+    if not isinstance(rows, list) or not rows or len(rows) > 2048:
+        raise Flaw(
+            "other", ("input",), None, "expected a string, or an array of 1 to 2048 strings or of tokens"
+        )
+    found = [" ".join(map(str, row)) if isinstance(row, list) else row for row in rows]
+    for position, text in enumerate(found):
+        if not isinstance(text, str) or not text:
+            raise Flaw(
+                "other",
+                ("input", position),
+                None,
+                "input cannot be an empty string, and must be text or tokens",
+            )
+        if tokens.count(text) > 8192:
+            size = tokens.count(text)
+            message = (
+                f"This model's maximum context length is 8192 tokens, however you requested {size} tokens."
+            )
+            raise openai_chat.refused(message, "input", "context_length_exceeded")
+    return found
+
+
+def _words(flaw: Flaw) -> tuple[str, str | None]:
+    name = flaw.place(brackets=True)
+    if flaw.kind == "missing":
+        return f"Missing required parameter: '{name}'.", "missing_required_parameter"
+    if flaw.kind == "unknown":
+        return f"Unknown parameter: '{name}'.", "unknown_parameter"
+    if flaw.kind == "choice":
+        return (
+            f"Invalid value: '{flaw.found}'. Supported values are: {sentence(flaw.limit)}.",
+            "invalid_value",
+        )
+    if flaw.kind == "type":
+        found = EXPECTED[kind_of(flaw.found)]
+        return (
+            f"Invalid type for '{name}': expected {EXPECTED[flaw.limit.kind]}, but got {found} instead.",
+            "invalid_type",
+        )
+    if flaw.kind in ("low", "high"):
+        sort = "integer" if isinstance(flaw.found, int) else "decimal"
+        side, sign, short = (
+            ("below minimum", ">=", "below_min")
+            if flaw.kind == "low"
+            else ("above maximum", "<=", "above_max")
+        )
+        expected = f"Expected a value {sign} {flaw.limit}, but got {flaw.found} instead."
+        return f"Invalid '{name}': {sort} {side} value. {expected}", f"{sort}_{short}_value"
+    if flaw.kind == "short":
+        return (
+            f"Invalid '{name}': empty array. Expected an array with minimum length {flaw.limit}.",
+            "empty_array",
+        )
+    if flaw.kind == "long":
+        message = f"Invalid '{name}': array too long. Expected an array with maximum length {flaw.limit}"
+        return f"{message}, but got an array with length {len(flaw.found)} instead.", "array_above_max_length"
+    if not flaw.path:
+        return "We could not parse the JSON body of your request.", None
+    return f"Invalid value for '{name}': {flaw.limit}.", "invalid_value"
+
+
+def kind_of(value: Any) -> str:
+    """The kind of rule (``checks.Rule``) that a JSON value would satisfy."""
+    if isinstance(value, bool):
+        return "flag"
+    kinds = {int: "integer", float: "number", str: "text", list: "list", dict: "table"}
+    return kinds.get(type(value), "table")

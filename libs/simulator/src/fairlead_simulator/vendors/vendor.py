@@ -1,22 +1,43 @@
-"""What the simulator needs to know of a vendor's wire, and the little that several vendors share."""
+"""What the simulator needs to know of a vendor, and the little that several vendors share."""
 
-import json
-from dataclasses import dataclass
+from base64 import b64decode
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from fairlead_simulator.answers import Answer, Ask
+import orjson
+
+from fairlead_simulator.answers import Answer
+from fairlead_simulator.ask import Ask, Image
+from fairlead_simulator.checks import Flaw, Path
+from fairlead_simulator.limits import Left
 from fairlead_simulator.server import Request
 
 JSON = {"content-type": "application/json"}
 SSE = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
-class BadRequest(Exception):
-    """The vendor would refuse this request with 400."""
+class Refused(Exception):
+    """The vendor answers with an error; which words go where is the vendor's business."""
 
-
-class NotFound(Exception):
-    """The vendor has no such path."""
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "",
+        code: str | None = None,
+        param: str | None = None,
+        details: Any = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.code = code
+        self.param = param
+        self.details = details
+        self.retry_after_s = retry_after_s
 
 
 @dataclass
@@ -37,19 +58,11 @@ class Failure:
     body: bytes
 
 
-class Vendor(Protocol):
-    """One vendor's wire."""
+class Writer(Protocol):
+    """How one endpoint writes a chat answer."""
 
-    name: str
-    models: tuple[str, ...]
-
-    def key(self, request: Request) -> str | None:
-        """The API key the request carries, or None."""
-        ...
-
-    def read(self, request: Request) -> Ask | None:
-        """The chat request, or None for the list of models. Raises BadRequest, NotFound."""
-        ...
+    media: dict[str, str]
+    """Headers of a stream."""
 
     def whole(self, ask: Ask, answer: Answer) -> bytes:
         """The body of an answer that is not streamed."""
@@ -59,46 +72,100 @@ class Vendor(Protocol):
         """The events of a streamed answer."""
         ...
 
-    def listing(self) -> bytes:
-        """The list of models."""
-        ...
-
-    def failure(self, kind: str, message: str, retry_after_s: float | None) -> Failure:
-        """The error answer for a fault, ``bad_request`` or ``not_found``."""
-        ...
-
-    def stream_error(self) -> bytes:
+    def error_frame(self) -> bytes:
         """An error inside a stream."""
         ...
 
-    def headers(self, answer_id: str) -> dict[str, str]:
-        """Headers of a good answer: request id, rate limits."""
+    def strange_frame(self) -> bytes:
+        """An event of a type nobody knows yet; empty where the format has no types."""
+        ...
+
+
+@dataclass
+class Chat:
+    """A request for a chat answer."""
+
+    ask: Ask
+    writer: Writer
+
+
+@dataclass
+class Plain:
+    """A request whose answer is a JSON document: models, token counts, embeddings."""
+
+    body: Any
+    model: str | None = None
+    input_tokens: int = 0
+    works: bool = False
+    """A model works on it, so it takes its time and can fail in the middle like a chat answer."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a vendor knows of one of its models. ``default_effort`` = how it thinks when nothing is said."""
+
+    id: str
+    name: str
+    context: int
+    output: int
+    family: str = ""
+    efforts: tuple[str, ...] = ()
+    default_effort: str = "none"
+    dimensions: int = 0
+    """Numbers in an embedding; 0 = no embeddings."""
+    traits: frozenset[str] = field(default_factory=frozenset)
+
+
+class Vendor(Protocol):
+    """One vendor's wire."""
+
+    name: str
+    models: tuple[str, ...]
+
+    def read(self, request: Request) -> Chat | Plain:
+        """What is asked. Raises Flaw and Refused."""
+        ...
+
+    def flawed(self, flaw: Flaw) -> Refused:
+        """The vendor's words for a flaw."""
+        ...
+
+    def fault(self, kind: str, retry_after_s: float | None) -> Refused:
+        """The vendor's error for one of ``faults.ANSWERED``."""
+        ...
+
+    def failure(self, refused: Refused, request: Request, request_id: str) -> Failure:
+        """The error answer."""
+        ...
+
+    def headers(self, request_id: str, left: Left) -> dict[str, str]:
+        """Headers of every answer: request id, rate limits."""
         ...
 
 
 def dumps(body: Any) -> bytes:
     """Compact JSON."""
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    return orjson.dumps(body)
 
 
 def data(body: Any) -> bytes:
     """A server-sent event without a name."""
-    return b"data: " + dumps(body) + b"\n\n"
+    return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
 def event(name: str, body: Any) -> bytes:
     """A server-sent event with a name."""
-    return f"event: {name}\n".encode() + data(body)
+    return b"event: " + name.encode() + b"\n" + data(body)
 
 
 def load(request: Request) -> dict[str, Any]:
-    """The JSON object of the body. Raises BadRequest."""
+    """The JSON object of the body. Raises Flaw of kind ``other`` or ``type``."""
     try:
-        found = json.loads(request.body)
-    except ValueError as error:
-        raise BadRequest("We could not parse the JSON body of your request.") from error
+        found = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise Flaw("other", (), None, f"the body is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise BadRequest("The body must be a JSON object.")
+        raise Flaw("other", (), None, "the body is not a JSON object")
     return found
 
 
@@ -108,36 +175,38 @@ def bearer(request: Request) -> str | None:
     return key.strip() or None if kind.lower() == "bearer" else None
 
 
-def require(found: dict[str, Any], *names: str) -> None:
-    """Raise BadRequest when a field is missing."""
-    for name in names:
-        if not found.get(name):
-            raise BadRequest(f"Missing required parameter: '{name}'.")
-
-
-def text_of(content: Any) -> str:
-    """All text of a message's content, with a stable mark for each image."""
-    if isinstance(content, str):
-        return content
-    found = [part.get("text") or _image_mark(part) for part in content or () if isinstance(part, dict)]
-    return "\n".join(found)
-
-
-def _image_mark(part: dict[str, Any]) -> str:
-    return f"<image:{len(json.dumps(part))}>" if "image" in str(part.get("type")) else ""
-
-
-STATUS = {
-    "auth": 401,
-    "error_500": 500,
-    "rate_limited": 429,
-    "quota_exhausted": 429,
-    "overloaded": 503,
-    "bad_request": 400,
-    "not_found": 404,
-}
-
-
 def retry_headers(retry_after_s: float | None) -> dict[str, str]:
     """``Retry-After`` in whole seconds, at least 1, when there is one."""
     return {} if retry_after_s is None else {"retry-after": str(max(1, round(retry_after_s)))}
+
+
+def image_of(url: str, path: Path) -> Image:
+    """The picture behind a ``data:`` or ``https:`` URL. Raises Flaw."""
+    if url.startswith("data:"):
+        head, comma, text = url[5:].partition(",")
+        media_type, _, encoding = head.partition(";")
+        if not comma or encoding != "base64":
+            raise Flaw("other", path, None, "the data URL is not of the form data:image/png;base64,...")
+        return picture(media_type, text, path)
+    if not url.startswith(("https://", "http://")):
+        raise Flaw("other", path, None, f"'{url[:40]}' is neither an http nor a data URL")
+    return Image(url=url)
+
+
+def picture(media_type: str | None, text: str, path: Path) -> Image:
+    """The picture in a base64 text. Raises Flaw when it is none."""
+    try:
+        found = Image(media_type=media_type, data=b64decode(text, validate=True))
+    except ValueError as error:
+        raise Flaw("other", path, None, "the image is not valid base64") from error
+    if found.picture is None:
+        raise Flaw("other", path, None, "the image is not a PNG, JPEG, GIF or WebP")
+    return found
+
+
+def sentence(names: tuple[str, ...]) -> str:
+    """``'a', 'b', and 'c'``."""
+    quoted = [f"'{name}'" for name in names]
+    if len(quoted) < 3:
+        return " and ".join(quoted)
+    return f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
