@@ -29,9 +29,13 @@ class CallsApi:
         self._results = results
 
     async def results(self, request: ops.OfTest) -> ops.TestResults:
-        """All results of a test so far."""
-        rows = await self._results.of_test(request.test_id)
-        return ops.TestResults(results=[ops.TestResult.model_validate(dict(row)) for row in rows])
+        """Results of a test so far, and where to ask on."""
+        rows, more = await self._results.of_test(request)
+        found = [ops.TestResult.model_validate(dict(row)) for row in rows]
+        return ops.TestResults(
+            results=found,
+            next=ops.ResultKey.model_validate(found[-1], from_attributes=True) if more else None,
+        )
 
     async def calls(self, request: ops.CallsQuery) -> ops.CallList:
         """Calls of a workspace, newest first."""

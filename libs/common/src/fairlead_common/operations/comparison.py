@@ -22,10 +22,24 @@ Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2200, 1, 1))]
 """A day (UTC), likewise."""
 
 
+class ResultKey(BaseModel):
+    """The place of a result: results are given out in this order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt_index: int = -1
+    repeat: int = 0
+    provider: str = ""
+    model: str = ""
+
+
 class OfTest(BaseModel):
-    """Which A/B test."""
+    """Which results of which A/B test."""
 
     test_id: int
+    after: ResultKey = Field(default=ResultKey(), description="begin behind this place")
+    limit: int = Field(default=100_000, ge=1)
+    responses: bool = Field(default=True, description="false: without the text of the answers")
 
 
 class TestResult(BaseModel):
@@ -56,11 +70,14 @@ class TestResult(BaseModel):
 
 
 class TestResults(BaseModel):
-    """All results of a test so far, by prompt, repeat, provider, model."""
+    """Results of a test so far, by prompt, repeat, provider, model; as many as fit into one message."""
 
     __test__ = False
 
     results: list[TestResult]
+    next: ResultKey | None = Field(
+        default=None, description="ask on behind this place; null: there are no more"
+    )
 
 
 class CallsQuery(BaseModel):

@@ -5,6 +5,7 @@ from typing import Any
 
 from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import TestResultRecorded
+from fairlead_common.operations.comparison import OfTest
 from sqlalchemy import RowMapping, text
 
 from fairlead_comparison.domain.observations import text as storable
@@ -15,6 +16,11 @@ RESULT = (
     "event_id, ab_test_id, prompt_index, repeat, provider, model, response, latency_ms, ttft_ms, input_tokens,"
     " output_tokens, cost, quality_score, scores, error_class, finish_reason, occurred_at"
 )
+KEPT = RESULT.replace(" response,", " CASE WHEN :responses THEN response END AS response,")
+PAGE_BYTES = 3_000_000
+"""Of results in one reply, which must fit into one message of the bus."""
+RESULT_OVERHEAD_BYTES = 600
+"""Of a result beside the text of its answer."""
 
 
 class ResultStore:
@@ -55,10 +61,21 @@ class ResultStore:
         )
         return bool(rows)
 
-    async def of_test(self, test_id: int) -> list[RowMapping]:
-        """All results of a test, by prompt, repeat, provider, model."""
-        return await self._rows(
-            f"SELECT {RESULT} FROM ab_test_result WHERE ab_test_id = :test_id"
-            " ORDER BY prompt_index, repeat, provider, model, event_id",
-            test_id=test_id,
+    async def of_test(self, which: OfTest) -> tuple[list[RowMapping], bool]:
+        """Results of a test behind a place, in order, up to about 3 MB of them; and whether there are more."""
+        rows = await self._rows(
+            f"SELECT {RESULT}, remaining FROM (SELECT {KEPT}, count(*) OVER () AS remaining, row_number() OVER place AS row,"
+            " sum(size) OVER (place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS size_before FROM"
+            f" (SELECT {RESULT}, :overhead + CASE WHEN :responses THEN coalesce(octet_length(response), 0) ELSE 0 END"
+            " AS size FROM ab_test_result WHERE ab_test_id = :test_id"
+            " AND (prompt_index, repeat, provider, model) > (:prompt_index, :repeat, :provider, :model)) AS behind"
+            " WINDOW place AS (ORDER BY prompt_index, repeat, provider, model, event_id)) AS measured"
+            " WHERE row <= :limit AND coalesce(size_before, 0) < :budget ORDER BY row",
+            test_id=which.test_id,
+            responses=which.responses,
+            limit=which.limit,
+            overhead=RESULT_OVERHEAD_BYTES,
+            budget=PAGE_BYTES,
+            **which.after.model_dump(),
         )
+        return rows, bool(rows) and rows[0]["remaining"] > len(rows)
