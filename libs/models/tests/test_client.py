@@ -102,26 +102,36 @@ async def test_limits_tools_and_schemas_survive(bench: Bench) -> None:
     assert isinstance(json.loads(shaped.text or "")["score"], int)
 
 
+IMAGE = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
+
+
 async def test_tool_results_and_images_are_accepted(bench: Bench) -> None:
     call = {
         "id": "call_with_a_long_id",
         "type": "function",
         "function": {"name": "get_weather", "arguments": "{}"},
     }
+    shown = [] if bench.simulator.vendor == "cohere" else [IMAGE]
     messages = [
         {"role": "system", "content": "Be brief."},
-        {
-            "role": "user",
-            "content": [
-                {"type": "text", "text": "Look"},
-                {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
-            ],
-        },
+        {"role": "user", "content": [{"type": "text", "text": "Look"}, *shown]},
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_with_a_long_id", "content": '{"temperature": 3}'},
     ]
     answer = await bench.client.chat(request(messages=messages, tools=[WEATHER]), bench.model, TIMEOUTS)
     assert "The tool says" in (answer.response.choices[0].text or "")
+
+
+async def test_an_image_is_never_sent_to_a_model_without_eyes(bench: Bench) -> None:
+    if bench.simulator.vendor != "cohere":
+        return
+    with pytest.raises(ProviderError) as refused:
+        await bench.client.chat(
+            request(messages=[{"role": "user", "content": [IMAGE]}]), bench.model, TIMEOUTS
+        )
+    assert refused.value.error_class is ErrorClass.UNSUPPORTED
+    assert refused.value.retryable
+    assert await bench.simulator.requests() == []
 
 
 async def test_models_are_listed(bench: Bench) -> None:

@@ -317,8 +317,8 @@ async def test_when_everybody_limits_the_caller_is_told_when_the_first_is_free(
 
 async def test_the_providers_verdict_on_a_bad_request_is_passed_on(tmp_path: Path, vendors: Vendors) -> None:
     async with edge_here(tmp_path, specs(vendors)) as edge:
-        image = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
-        body = ask(MODELS["cohere"], messages=[{"role": "user", "content": [image]}])
+        film = {"type": "input_video", "input_video": {"data": "AAAA", "format": "mp4"}}
+        body = ask(MODELS["cohere"], messages=[{"role": "user", "content": [film]}])
         answer = await edge.client(**{"x-fairlead-failover": "off"}).post(CHAT, json=body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_content")
         assert (await only_call(edge)).state is CallState.FAILED

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fairlead_common.outcomes import ErrorClass
 
 from fairlead_models.errors import ProviderError
-from fairlead_models.providers import WIRES, ProviderSpec
+from fairlead_models.policy import settle
+from fairlead_models.providers import ProviderSpec
 from fairlead_models.transport.protocol import (
     BadResponse,
     ConnectFailed,
@@ -103,7 +104,7 @@ class ProviderClient:
 
     def __init__(self, spec: ProviderSpec, transport: Transport) -> None:
         self.spec = spec
-        self.wire: Wire = WIRES[spec.wire]
+        self.wire: Wire = spec.protocol()
         self._transport = transport
         self._headers = {
             "content-type": "application/json",
@@ -126,7 +127,7 @@ class ProviderClient:
         http = await self._send(encoded, model, timeouts, headers)
         try:
             body = await http.body()
-            response = self.wire.decode(http.headers, body)
+            response = (encoded.wire or self.wire).decode(http.headers, body)
         except TransportError as error:
             raise self.failure(error, model, in_stream=True) from error
         except ProviderError as error:
@@ -154,7 +155,7 @@ class ProviderClient:
             raise ProviderError(
                 ErrorClass.MALFORMED, text, provider=self.spec.name, model=model, status=http.status
             )
-        decoder = self.wire.stream_decoder()
+        decoder = (encoded.wire or self.wire).stream_decoder(request.n or 1)
         request_id = http.headers.get("x-request-id") or http.headers.get("request-id")
         return ChunkStream(http, decoder, self, model, http.status, http.phases, request_id, encoded.warnings)
 
@@ -193,10 +194,12 @@ class ProviderClient:
 
     def _encode(self, request: ChatRequest, model: str, *, stream: bool) -> EncodedRequest:
         try:
-            return self.wire.encode(request, model, stream=stream)
+            encoded = self.wire.encode(request, model, stream=stream)
+            encoded.warnings = settle(encoded.warnings, request.unsupported)
         except ProviderError as error:
             error.provider, error.model = self.spec.name, model
             raise
+        return encoded
 
     async def _send(
         self, encoded: EncodedRequest, model: str, timeouts: Timeouts | None, extra: Mapping[str, str] | None

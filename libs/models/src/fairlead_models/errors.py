@@ -7,6 +7,7 @@
     |   +-- UnknownModel        no such model, alias or class
     +-- ProviderError           one attempt at one provider failed; ``error_class`` says how
     +-- ProvidersFileError      the providers file cannot be used
+    +-- CatalogFileError        the catalog file cannot be used
 """
 
 from fairlead_common.outcomes import ErrorClass
@@ -41,6 +42,10 @@ class UnknownModel(InvalidRequest):
 
 class ProvidersFileError(FairleadModelsError):
     """The providers file is wrong; the message says where, what was expected, and what to do."""
+
+
+class CatalogFileError(FairleadModelsError):
+    """The catalog file is wrong; the message says where and what."""
 
 
 class ProviderError(FairleadModelsError):
@@ -78,43 +83,3 @@ class ProviderError(FairleadModelsError):
     def __str__(self) -> str:
         where = f"{self.provider}/{self.model}: " if self.provider else ""
         return f"{where}{self.error_class}: {self.message}"
-
-
-_BY_STATUS = {
-    400: ErrorClass.BAD_REQUEST,
-    401: ErrorClass.AUTH,
-    402: ErrorClass.QUOTA_EXHAUSTED,
-    403: ErrorClass.AUTH,
-    404: ErrorClass.NOT_FOUND,
-    405: ErrorClass.NOT_FOUND,
-    408: ErrorClass.SERVER_ERROR,
-    409: ErrorClass.SERVER_ERROR,
-    413: ErrorClass.BAD_REQUEST,
-    415: ErrorClass.BAD_REQUEST,
-    422: ErrorClass.BAD_REQUEST,
-    429: ErrorClass.RATE_LIMITED,
-    498: ErrorClass.AUTH,
-    499: ErrorClass.SERVER_ERROR,
-    503: ErrorClass.OVERLOADED,
-    529: ErrorClass.OVERLOADED,
-}
-
-_QUOTA_CODES = {
-    "insufficient_quota",
-    "credit_balance_exhausted",
-    "billing_hard_limit_reached",
-    "enforced_spend_limit_reached",
-    "billing_error",
-}
-
-
-def classify_status(status: int, code: str | None = None) -> ErrorClass:
-    """Class of an HTTP error status; ``code`` is the vendor's machine-readable code or type, where status is not enough."""
-    if status in (400, 429) and code in _QUOTA_CODES:
-        return ErrorClass.QUOTA_EXHAUSTED
-    if status == 429 and code == "overloaded_error":
-        return ErrorClass.OVERLOADED
-    found = _BY_STATUS.get(status)
-    if found is not None:
-        return found
-    return ErrorClass.SERVER_ERROR if status >= 500 else ErrorClass.BAD_REQUEST

@@ -1,14 +1,23 @@
-"""What every wire offers, and what they share: reading numbers and headers that may not be there."""
+"""What every wire offers, and the few things all of them share."""
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import orjson
 from fairlead_common.outcomes import ErrorClass
 
-from fairlead_models.errors import ProviderError, classify_status
-from fairlead_models.unified import ChatChunk, ChatRequest, ChatResponse, EncodedRequest
+from fairlead_models.errors import ProviderError
+from fairlead_models.failures import failed_finish
+from fairlead_models.unified import (
+    ChatChunk,
+    ChatRequest,
+    ChatResponse,
+    Choice,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    EncodedRequest,
+    FinishReason,
+)
 
 Headers = Mapping[str, str]
 """Header names in lower case."""
@@ -27,12 +36,16 @@ class StreamDecoder(Protocol):
 
 
 class Wire(Protocol):
-    """One protocol; stateless."""
+    """One protocol, as one provider speaks it; stateless."""
 
     name: str
 
     def encode(self, request: ChatRequest, model: str, *, stream: bool) -> EncodedRequest:
-        """The request for ``model``, with a warning for each parameter that cannot be honoured."""
+        """The request for ``model``, with a warning for each parameter that cannot be honoured.
+
+        Raises:
+            ProviderError: UNSUPPORTED, when leaving something out would change what was asked.
+        """
         ...
 
     def decode(self, headers: Headers, body: bytes) -> ChatResponse:
@@ -43,8 +56,16 @@ class Wire(Protocol):
         """The error of any other status; never raises."""
         ...
 
-    def stream_decoder(self) -> StreamDecoder:
-        """A fresh decoder for one stream."""
+    def stream_decoder(self, choices: int = 1) -> StreamDecoder:
+        """A fresh decoder for one stream of so many choices."""
+        ...
+
+    def encode_embeddings(self, request: EmbeddingRequest, model: str) -> EncodedRequest:
+        """The request for ``model``. Raises ProviderError(UNSUPPORTED) where the wire has no embeddings."""
+        ...
+
+    def decode_embeddings(self, headers: Headers, body: bytes, count: int) -> EmbeddingResponse:
+        """A 2xx body with ``count`` vectors. Raises ProviderError(MALFORMED)."""
         ...
 
     def models_path(self) -> str:
@@ -52,7 +73,7 @@ class Wire(Protocol):
         ...
 
     def decode_models(self, body: bytes) -> list[str]:
-        """Ids of the models in the list."""
+        """Ids of the models in the list. Raises ProviderError(MALFORMED)."""
         ...
 
 
@@ -71,69 +92,6 @@ def load_object(body: bytes, what: str) -> dict[str, Any]:
     return found
 
 
-def malformed(what: str, error: Exception) -> ProviderError:
-    """The answer is JSON, but not of the shape that the protocol promises."""
-    return ProviderError(
-        ErrorClass.MALFORMED, f"{what} lacks what the protocol promises: {type(error).__name__}: {error}"
-    )
-
-
-def as_int(value: object) -> int | None:
-    """A whole number, or None for anything else; some vendors send 12.0."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return None
-
-
-def retry_after_s(headers: Headers, now_unix_s: float | None = None) -> float | None:
-    """``retry-after-ms`` or ``retry-after`` (seconds, or an HTTP date when ``now_unix_s`` is given), at least 0."""
-    for name, factor in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if value is None:
-            continue
-        try:
-            return max(0.0, float(value) * factor)
-        except ValueError:
-            if now_unix_s is not None:
-                return _until_date(value, now_unix_s)
-    return None
-
-
-def _until_date(value: str, now_unix_s: float) -> float | None:
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now_unix_s)
-    except ValueError:
-        return None
-
-
-def error_of(
-    status: int,
-    headers: Headers,
-    message: object,
-    *,
-    code: object = None,
-    param: object = None,
-    request_id: str | None = None,
-    retry_s: float | None = None,
-) -> ProviderError:
-    """A ProviderError from the parts that every vendor's error has in some form."""
-    text = message if isinstance(message, str) and message else f"HTTP status {status}"
-    machine = code if isinstance(code, str) else None
-    return ProviderError(
-        classify_status(status, machine),
-        text,
-        status=status,
-        retry_after_s=retry_s if retry_s is not None else retry_after_s(headers),
-        code=machine,
-        param=param if isinstance(param, str) else None,
-        provider_request_id=request_id,
-    )
-
-
 def load_error(body: bytes) -> dict[str, Any]:
     """The JSON object of an error body, or an empty one: an error page in HTML must not become an error of ours."""
     try:
@@ -145,6 +103,55 @@ def load_error(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def dump(body: dict[str, Any]) -> bytes:
+    """``body`` as JSON.
+
+    Raises:
+        ProviderError: BAD_REQUEST, when the caller nested it deeper than JSON libraries go.
+    """
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise ProviderError(
+            ErrorClass.BAD_REQUEST, f"the request cannot be written as JSON: {error}"
+        ) from error
+
+
+def malformed(what: str, error: Exception) -> ProviderError:
+    """The answer is JSON, but not of the shape that the protocol promises."""
+    return ProviderError(
+        ErrorClass.MALFORMED, f"{what} lacks what the protocol promises: {type(error).__name__}: {error}"
+    )
+
+
 def truncated(seen: str) -> ProviderError:
     """The stream ended before its protocol's end."""
     return ProviderError(ErrorClass.TRUNCATED, f"the stream ended early: {seen}")
+
+
+def unsupported(what: str, param: str) -> ProviderError:
+    """This target cannot do what was asked, and leaving it out would change the meaning; another target may."""
+    return ProviderError(ErrorClass.UNSUPPORTED, what, param=param, code="unsupported_content")
+
+
+def model_ids(body: bytes, rows: str, field: str) -> list[str]:
+    """The ids in a list of models: ``field`` of each entry of ``rows``. Raises ProviderError(MALFORMED)."""
+    data = load_object(body, "the list of models").get(rows)
+    if not isinstance(data, list):
+        raise ProviderError(ErrorClass.MALFORMED, f"the list of models has no list '{rows}'")
+    return [each[field] for each in data if isinstance(each, dict) and isinstance(each.get(field), str)]
+
+
+def finished(choices: list[Choice]) -> None:
+    """Refuse an answer without choices, with an unfinished one, or with one that says it failed.
+
+    Raises:
+        ProviderError: MALFORMED or SERVER_ERROR.
+    """
+    if not choices:
+        raise ProviderError(ErrorClass.MALFORMED, "the answer has no choices")
+    for choice in choices:
+        if choice.finish_reason is None:
+            raise ProviderError(ErrorClass.MALFORMED, "the answer has no finish reason")
+        if choice.finish_reason is FinishReason.ERROR:
+            raise failed_finish(choice.vendor_finish, in_stream=False)

@@ -1,0 +1,1 @@
+"""The Cohere v2 wire."""

@@ -1,0 +1,1 @@
+"""The OpenAI Responses wire, stateless: nothing is stored, thinking travels sealed inside the conversation."""
