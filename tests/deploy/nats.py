@@ -30,26 +30,35 @@ def passwords() -> dict[str, str]:
 
 
 class Node:
-    """One nats-server process with a configuration file of ``deploy/nats``; ports and folder come from the command line."""
+    """One nats-server process with a file of ``deploy/nats``, its addresses replaced by free ports of loopback."""
 
     def __init__(self, file: str, folder: Path, name: str, environment: Mapping[str, str] = {}) -> None:
         self.port = free_port()
         self.monitoring = free_port()
+        self.cluster = free_port()
+        self.advertise = False
         self.log = folder / f"{name}.log"
-        self._file = file
-        self._environment = {**passwords(), "NATS_SERVER_NAME": name, **environment}
-        self._environment["NATS_STORE_DIR"] = str(folder / name)
+        self.environment = {**passwords(), "NATS_SERVER_NAME": name, **environment}
+        self.environment["NATS_STORE_DIR"] = str(folder / name / "data")
+        self._file = folder / name / file
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, user: str) -> str:
         """Where ``user`` connects."""
         return f"nats://{user}:{password(user)}@127.0.0.1:{self.port}"
 
-    def start(self, *options: str) -> None:
+    def start(self) -> None:
         """Start the process."""
-        listen = ["-a", "127.0.0.1", "-p", str(self.port), "-m", str(self.monitoring)]
-        command = [str(SERVER), "-c", str(CONFIGURATION / self._file), "-l", str(self.log), *listen, *options]
-        self._process = subprocess.Popen(command, env=self._environment)
+        self._file.parent.mkdir()
+        for path in CONFIGURATION.glob("*.conf"):
+            (self._file.parent / path.name).write_text(self._here(path.read_text()))
+        command = [str(SERVER), "-c", str(self._file), "-l", str(self.log)]
+        self._process = subprocess.Popen(command, env=self.environment)
+
+    def _here(self, text: str) -> str:
+        for port, ours in ((4222, self.port), (8222, self.monitoring), (6222, self.cluster)):
+            text = text.replace(f'"0.0.0.0:{port}"', f'"127.0.0.1:{ours}"')
+        return text.replace("no_advertise: true", "no_advertise: false") if self.advertise else text
 
     async def ready(self) -> None:
         """Wait until JetStream answers the user ``setup``."""
@@ -76,8 +85,12 @@ class Node:
             await client.close()
 
     def violations(self) -> list[str]:
-        """What the server has refused so far."""
+        """What the server has denied to its users so far."""
         return [line for line in self.log.read_text().splitlines() if "Violation" in line]
+
+    def refused(self) -> list[str]:
+        """Who could not come in."""
+        return [line for line in self.log.read_text().splitlines() if "authentication error" in line]
 
     def stop(self) -> None:
         """``kill -9``."""

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import uvicorn
 import uvloop
@@ -21,11 +22,12 @@ from fastapi import FastAPI
 from faststream.nats import NatsBroker
 from faststream.nats.opentelemetry import NatsTelemetryMiddleware
 from faststream.nats.prometheus import NatsPrometheusMiddleware
+from faststream.nats.security import NatsUserPassword
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from fairlead_common.bus.connection import CONNECT_OPTIONS, log_bus_error
+from fairlead_common.bus.connection import CONNECT_OPTIONS, credentials, log_bus_error
 from fairlead_common.bus.permissions import inbox
 from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.redelivery import RedeliveryPolicy, is_away
@@ -150,8 +152,11 @@ async def _life(runtime: Runtime, wire: Wire, checks: dict[str, Check], stop: as
 async def _build(name: str, settings: Settings, registry: CollectorRegistry, http: FastAPI) -> Runtime:
     """Connect to the bus and see that the topology is there; the database connects lazily."""
     tracing = configure_tracing(name, settings)
+    url = settings.nats_url.get_secret_value()
+    login = credentials(url)
     broker = NatsBroker(
-        settings.nats_url.get_secret_value().split(","),
+        _without_login(url),
+        security=NatsUserPassword(*login) if login else None,
         name=f"fairlead-{name}-{settings.instance}",
         inbox_prefix=inbox(name),
         error_cb=log_bus_error,
@@ -185,6 +190,11 @@ async def _build(name: str, settings: Settings, registry: CollectorRegistry, htt
 
 
 Result = TypeVar("Result")
+
+
+def _without_login(url: str) -> list[str]:
+    """The servers of a URL; FastStream takes a login beside them, not in them as well."""
+    return [each.replace(f"{urlsplit(each).netloc.rpartition('@')[0]}@", "", 1) for each in url.split(",")]
 
 
 async def _until(stop: asyncio.Event, attempt: Callable[[], Awaitable[Result]]) -> Result | None:

@@ -2,6 +2,7 @@
 
 import logging
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import nats
 from nats.aio.client import Client
@@ -23,6 +24,19 @@ async def log_bus_error(error: Exception) -> None:
     logger.warning("bus error: %s: %s", type(error).__name__, error)
 
 
+def credentials(url: str) -> tuple[str, str] | None:
+    """User and password of the first URL that carries them, to be used for every server of the cluster.
+
+    A server that the cluster itself tells the client of has no user in its address: after a reconnect to such a one
+    the client would come as nobody.
+    """
+    for each in url.split(","):
+        parts = urlsplit(each)
+        if parts.username and parts.password:
+            return parts.username, parts.password
+    return None
+
+
 async def connect(url: str, name: str, **options: Any) -> Client:
     """Connect once; afterwards the client reconnects for ever by itself.
 
@@ -33,5 +47,7 @@ async def connect(url: str, name: str, **options: Any) -> Client:
     Raises:
         OSError, nats.errors.Error: the first connection could not be made.
     """
-    merged = {**CONNECT_OPTIONS, "error_cb": log_bus_error, **options}
+    found = credentials(url)
+    login = {"user": found[0], "password": found[1]} if found else {}
+    merged = {**CONNECT_OPTIONS, "error_cb": log_bus_error, **login, **options}
     return await nats.connect(url.split(","), name=name, **merged)
