@@ -43,6 +43,8 @@ class Recorder:
     results: dict[str, TestResultRecorded] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    page_size: int = 5
+    """Results in one reply: small, so that asking on is always put to the test."""
 
     async def start(self) -> None:
         jetstream = self.client.jetstream()
@@ -66,11 +68,21 @@ class Recorder:
             comparison.TestResult.model_validate(
                 {**event.model_dump(), "ab_test_id": event.test_id, "cost": event.cost_usd}
             )
-            for event in self.results.values()
-            if event.test_id == asked.test_id
+            for event in sorted(self.results.values(), key=_place)
+            if event.test_id == asked.test_id and _place(event) > _place(asked.after)
         ]
-        reply = comparison.TestResults(results=rows).model_dump_json().encode()
+        page = rows[: min(asked.limit, self.page_size)]
+        following = (
+            comparison.ResultKey.model_validate(page[-1], from_attributes=True)
+            if len(page) < len(rows)
+            else None
+        )
+        reply = comparison.TestResults(results=page, next=following).model_dump_json().encode()
         await message.respond(b'{"ok":' + reply + b"}")
+
+
+def _place(of: TestResultRecorded | comparison.ResultKey) -> tuple[int, int, str, str]:
+    return of.prompt_index, of.repeat, of.provider, of.model
 
 
 class Bench:

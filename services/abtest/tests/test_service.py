@@ -22,7 +22,7 @@ async def test_a_test_runs_to_completion(bench: Any, arms: int) -> None:
         assert len(bench.recorder.results) == len(bench.recorder.published) == 6 * arms
         assert await bench.requests() == 6 * arms
         shown = await bench.rpc.call(ops.RESULTS, ops.ResultsQuery(workspace_id=1, test_id=made.id))
-        assert (shown.rows, shown.recorded, shown.next_offset) == (6, 6 * arms, None)
+        assert shown.rows == 6
         first = shown.prompts[0]
         assert first.messages == [{"role": "user", "content": "Question 0?"}]
         assert [answer.arm for answer in first.answers] == [arm.name for arm in done.arms]

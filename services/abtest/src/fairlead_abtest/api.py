@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fairlead_common.bus.rpc import Empty, RpcClient, RpcError, RpcUnavailable
+from fairlead_common.bus.rpc import Empty, RpcError
 from fairlead_common.db.outbox import OutboxRelay
-from fairlead_common.events.abtest import RunTestJob
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import abtest as ops
 from fairlead_common.operations import comparison
@@ -16,11 +15,12 @@ from fairlead_models.unified import ChatRequest, EncodedRequest
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from fairlead_abtest.domain.analysis import Question, analyse
+from fairlead_abtest.domain.analysis import AGREEMENT_PROMPTS, Question, analyse
 from fairlead_abtest.domain.arms import ArmError
-from fairlead_abtest.domain.design import Design, DesignError, design, scored_prompts
-from fairlead_abtest.domain.jobs import job_id
-from fairlead_abtest.domain.observations import Observation, Plan
+from fairlead_abtest.domain.design import DesignError, design, scored_prompts
+from fairlead_abtest.domain.observations import Cell, Observation, Plan
+from fairlead_abtest.messages import all_job_messages
+from fairlead_abtest.records import Records
 from fairlead_abtest.store import AbtestStore
 
 PAGE_BYTES = 2_000_000
@@ -33,13 +33,13 @@ class AbtestApi:
     def __init__(
         self,
         store: AbtestStore,
-        rpc: RpcClient,
+        records: Records,
         relay: OutboxRelay,
         clients: Mapping[str, ProviderClient],
         catalog: Callable[[], Catalog],
     ) -> None:
         self._store = store
-        self._rpc = rpc
+        self._records = records
         self._relay = relay
         self._clients = clients
         self._catalog = catalog
@@ -53,7 +53,10 @@ class AbtestApi:
             raise RpcError(422, "invalid_test", str(error)) from error
         try:
             test_id = await self._store.create(
-                request.workspace_id, test, made, lambda test_id: _messages(test_id, test, made)
+                request.workspace_id,
+                test,
+                made,
+                lambda test_id: all_job_messages(test_id, made, test.params, utc_now()),
             )
         except IntegrityError as error:
             raise _taken(test.name) from error
@@ -65,8 +68,9 @@ class AbtestApi:
 
     async def list_tests(self, request: ops.ListTests) -> ops.Tests:
         """Tests of the workspace."""
-        rows = await self._store.tests(request.workspace_id, request.status, request.limit)
-        return ops.Tests(tests=[ops.TestSummary.model_validate(_fields(row)) for row in rows])
+        rows = await self._store.tests(request)
+        found = [ops.TestSummary.model_validate(_fields(row)) for row in rows[: request.limit]]
+        return ops.Tests(tests=found, next_before=found[-1].id if len(rows) > request.limit else None)
 
     async def get(self, request: ops.OneTest) -> ops.Test:
         """One test."""
@@ -100,14 +104,23 @@ class AbtestApi:
     async def results(self, request: ops.ResultsQuery) -> ops.Answers:
         """A page of answers, side by side."""
         test = await self._test(request)
-        results = await self._results(test.id)
-        return await asyncio.to_thread(_page, test, results, request)
+        wanted = [divmod(row, test.repeats) for row in range(request.offset, _rows(test))][: request.limit]
+        if not wanted:
+            return ops.Answers(test_id=test.id, rows=_rows(test), prompts=[], next_offset=None)
+        limit = len(wanted) * len(test.arms)
+        results, more = await self._records.page(test.id, *wanted[0], limit)
+        last = (results[-1].prompt_index, results[-1].repeat) if results else wanted[-1]
+        if more and len(results) < limit and last != wanted[0]:
+            wanted = [cell for cell in wanted if cell < last]  # the piece ends inside the last one
+        return await asyncio.to_thread(_page, test, results, wanted)
 
     async def analysis(self, request: ops.OneTest) -> ops.Analysis:
         """What the test shows now."""
         test = await self._test(request)
-        results = await self._results(test.id)
-        return await asyncio.to_thread(_analysis, test, results)
+        results = await self._records.all(test.id)
+        some, _ = await self._records.page(test.id, 0, 0, AGREEMENT_PROMPTS * test.repeats * len(test.arms))
+        responses = {each.event_id: each.response for each in some}
+        return await asyncio.to_thread(_analysis, test, results, responses)
 
     async def _test(self, request: ops.OneTest) -> ops.Test:
         row = await self._store.test(request.workspace_id, request.test_id)
@@ -115,64 +128,46 @@ class AbtestApi:
             raise _missing(request.test_id)
         return ops.Test.model_validate(_fields(row))
 
-    async def _results(self, test_id: int) -> list[comparison.TestResult]:
-        try:
-            return (await self._rpc.call(comparison.RESULTS, comparison.OfTest(test_id=test_id))).results
-        except RpcUnavailable as error:
-            raise RpcError(503, "unavailable", str(error)) from error
-
-
-def _messages(test_id: int, test: ops.TestIn, made: Design) -> list[RunTestJob]:
-    now = utc_now()
-    return [
-        RunTestJob(
-            event_id=job_id(test_id, job.prompt_index, job.arm.name, job.repeat),
-            occurred_at=now,
-            test_id=test_id,
-            prompt_index=job.prompt_index,
-            repeat=job.repeat,
-            provider=job.arm.provider,
-            model=job.arm.model,
-            messages=tuple(made.prompts[job.prompt_index].messages),
-            params=test.params,
-            reference=made.prompts[job.prompt_index].reference,
-        )
-        for job in made.jobs
-    ]
-
 
 def _fields(row: RowMapping) -> dict[str, Any]:
     return {**row, "progress": row["jobs_done"] / row["jobs"]}
 
 
-def _page(test: ops.Test, results: list[comparison.TestResult], request: ops.ResultsQuery) -> ops.Answers:
-    by_row: dict[tuple[int, int], dict[str, comparison.TestResult]] = {}
+def _rows(test: ops.Test) -> int:
+    return test.prompt_count * test.repeats
+
+
+def _page(test: ops.Test, results: list[comparison.TestResult], wanted: list[Cell]) -> ops.Answers:
+    """As many of the wanted rows as fit into a message."""
+    answers: dict[Cell, dict[str, comparison.TestResult]] = {}
     for each in results:
-        by_row.setdefault((each.prompt_index, each.repeat), {})[f"{each.provider}/{each.model}"] = each
-    rows, size = test.prompt_count * test.repeats, 0
+        answers.setdefault((each.prompt_index, each.repeat), {})[f"{each.provider}/{each.model}"] = each
     found: list[ops.SideBySide] = []
-    position = request.offset
-    while position < min(rows, request.offset + request.limit) and size < PAGE_BYTES:
-        index, repeat = divmod(position, test.repeats)
-        answers = by_row.get((index, repeat), {})
-        prompt = test.prompts[index]
-        found.append(
-            ops.SideBySide(
-                prompt_index=index,
-                repeat=repeat,
-                messages=prompt.messages,
-                reference=prompt.reference,
-                answers=[_answer(arm.name, answers[arm.name]) for arm in test.arms if arm.name in answers],
-            )
-        )
+    size = 0
+    for cell in wanted:
+        found.append(_side_by_side(test, cell, answers.get(cell, {})))
         size += len(found[-1].model_dump_json())
-        position += 1
+        if size > PAGE_BYTES:
+            break
+    index, repeat = wanted[len(found) - 1]
+    following = index * test.repeats + repeat + 1
     return ops.Answers(
         test_id=test.id,
-        rows=rows,
-        recorded=len(results),
+        rows=_rows(test),
         prompts=found,
-        next_offset=position if position < rows else None,
+        next_offset=following if following < _rows(test) else None,
+    )
+
+
+def _side_by_side(test: ops.Test, cell: Cell, answers: dict[str, comparison.TestResult]) -> ops.SideBySide:
+    index, repeat = cell
+    prompt = test.prompts[index]
+    return ops.SideBySide(
+        prompt_index=index,
+        repeat=repeat,
+        messages=prompt.messages,
+        reference=prompt.reference,
+        answers=[_answer(arm.name, answers[arm.name]) for arm in test.arms if arm.name in answers],
     )
 
 
@@ -180,7 +175,9 @@ def _answer(arm: str, result: comparison.TestResult) -> ops.AnswerOut:
     return ops.AnswerOut.model_validate({**result.model_dump(), "arm": arm, "cost_usd": result.cost})
 
 
-def _analysis(test: ops.Test, results: list[comparison.TestResult]) -> ops.Analysis:
+def _analysis(
+    test: ops.Test, results: list[comparison.TestResult], responses: dict[str, str | None]
+) -> ops.Analysis:
     plan = Plan(
         arms=tuple(arm.name for arm in test.arms),
         prompts=test.prompt_count,
@@ -191,10 +188,10 @@ def _analysis(test: ops.Test, results: list[comparison.TestResult]) -> ops.Analy
     question = Question(
         test.id, test.status, test.stop_reason, test.metric, test.minimum_effect, test.alpha, plan
     )
-    return analyse(question, [_observation(each) for each in results])
+    return analyse(question, [_observation(each, responses.get(each.event_id)) for each in results])
 
 
-def _observation(result: comparison.TestResult) -> Observation:
+def _observation(result: comparison.TestResult, response: str | None) -> Observation:
     return Observation(
         prompt_index=result.prompt_index,
         repeat=result.repeat,
@@ -205,7 +202,7 @@ def _observation(result: comparison.TestResult) -> Observation:
         cost_usd=result.cost,
         quality=result.quality_score,
         output_tokens=result.output_tokens,
-        response=result.response,
+        response=response,
     )
 
 

@@ -23,6 +23,7 @@ from fairlead_abtest.api import AbtestApi
 from fairlead_abtest.clients import Caller
 from fairlead_abtest.completion import EVERY_S, Completion
 from fairlead_abtest.handlers import Worker
+from fairlead_abtest.records import Records
 from fairlead_abtest.settings import AbtestSettings
 from fairlead_abtest.store import OWNER, AbtestStore
 
@@ -37,13 +38,12 @@ async def wire(runtime: Runtime) -> None:
     now = datetime.now(UTC)
     catalog = CatalogNow([*built_in(now), *declared(specs, now)], tuple(clients))
     store = AbtestStore(runtime.database)
-    rpc = RpcClient(runtime.client)
     relay = OutboxRelay(runtime.database, OWNER, runtime.publisher.send)
-    api = AbtestApi(store, rpc, relay, clients, catalog)
+    records = Records(RpcClient(runtime.client))
+    api = AbtestApi(store, records, relay, clients, catalog)
     worker = Worker(store, Caller(clients, catalog), relay, runtime.owner, settings)
-    completion = SnapshotLoop(
-        "abtest.completion", runtime.owner, Completion(store, rpc).check, every_s=EVERY_S
-    )
+    completion = Completion(runtime.client, store, records, relay, settings.resend_every_s)
+    completing = SnapshotLoop("abtest.completion", runtime.owner, completion.check, every_s=EVERY_S)
     for _ in range(settings.calls_at_once):  # each its own: a slow call holds up no other one's fetch
         consume(runtime.broker, ABTEST_JOBS, worker.on_job, in_flight=1)
     answer(runtime.broker, ops.CREATE, api.create)
@@ -56,7 +56,7 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.ANALYSIS, api.analysis)
     runtime.spawn(partial(catalog.follower.follow, runtime.client))
     runtime.spawn(relay.run)
-    runtime.spawn(partial(completion.run, runtime.client))
+    runtime.spawn(partial(completing.run, runtime.client))
 
 
 class CatalogNow:

@@ -13,3 +13,5 @@ class AbtestSettings(Settings):
     """Calls this replica has under way at one provider at a time."""
     claim_s: float = Field(default=20.0, ge=1)
     """A job whose worker gave no sign of life for this long may be taken over; renewed while the call lasts."""
+    resend_every_s: float = Field(default=30.0, gt=0)
+    """How often it is looked for jobs that were lost."""

@@ -9,18 +9,18 @@ from fairlead_common.db import outbox
 from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import RunTestJob, TestResultRecorded
 from fairlead_common.events.calls import CallsCompleted
-from fairlead_common.operations.abtest import TestIn
+from fairlead_common.operations.abtest import Arm, ListTests, PromptIn, TestIn
 from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fairlead_abtest.domain.design import Design
-from fairlead_abtest.domain.jobs import Decision, Drop, JobNow, Run, StopTest, TestNow, decide
+from fairlead_abtest.domain.jobs import Decision, Drop, Job, JobNow, Run, StopTest, TestNow, decide
 
 OWNER = "abtest"
 SUMMARY = (
-    "t.id, t.workspace_id, t.name, t.prompt, jsonb_array_length(t.prompts) AS prompt_count, t.providers, t.arms, t.params,"
-    " t.repeats, t.metric, t.minimum_effect, t.alpha, t.max_cost_usd, t.max_concurrency, t.timeout_s, t.stream, t.status,"
-    " t.stop_reason, t.jobs, t.estimated_cost_usd, t.warnings, t.created_at, t.completed_at"
+    "t.id, t.workspace_id, t.name, left(t.prompt, 500) AS prompt, jsonb_array_length(t.prompts) AS prompt_count,"
+    " t.providers, t.arms, t.repeats, t.metric, t.minimum_effect, t.alpha, t.max_cost_usd, t.max_concurrency, t.timeout_s,"
+    " t.stream, t.status, t.stop_reason, t.jobs, t.estimated_cost_usd, t.warnings, t.created_at, t.completed_at"
 )
 PROGRESS = (
     "count(j.done_at) AS jobs_done, count(j.error_class) AS jobs_failed, sum(j.cost_usd) AS actual_cost_usd,"
@@ -31,7 +31,10 @@ SPENT = (
 )
 UNDER_WAY = "done_at IS NULL AND claimed_until > now()"
 
+RESEND_AT_ONCE = 500
+
 MakeJobs = Callable[[int], list[RunTestJob]]
+MakeJob = Callable[[int, Job, PromptIn, dict[str, Any]], RunTestJob]
 
 
 @dataclass(frozen=True)
@@ -94,17 +97,15 @@ class AbtestStore:
                 await outbox.put(session, OWNER, message)
         return test_id
 
-    async def tests(self, workspace_id: int, status: str | None, limit: int) -> list[RowMapping]:
-        """Tests of a workspace with their progress, newest first."""
+    async def tests(self, which: ListTests) -> list[RowMapping]:
+        """Tests of a workspace with their progress, newest first; one more than asked for, when there are more."""
         async with self._database.transaction() as session:
             return await _rows(
                 session,
                 f"SELECT {SUMMARY}, {PROGRESS} FROM ab_test t LEFT JOIN ab_test_job j ON j.ab_test_id = t.id"
                 " WHERE t.workspace_id = :workspace_id AND (CAST(:status AS text) IS NULL OR t.status = :status)"
-                " GROUP BY t.id ORDER BY t.id DESC LIMIT :limit",
-                workspace_id=workspace_id,
-                status=status,
-                limit=limit,
+                " AND t.id < :before GROUP BY t.id ORDER BY t.id DESC LIMIT :limit + 1",
+                **which.model_dump(),
             )
 
     async def test(self, workspace_id: int, test_id: int) -> RowMapping | None:
@@ -112,7 +113,8 @@ class AbtestStore:
         async with self._database.transaction() as session:
             rows = await _rows(
                 session,
-                f"SELECT {SUMMARY}, t.prompts, {PROGRESS} FROM ab_test t LEFT JOIN ab_test_job j ON j.ab_test_id = t.id"
+                f"SELECT {SUMMARY}, t.prompts, t.params, {PROGRESS} FROM ab_test t"
+                " LEFT JOIN ab_test_job j ON j.ab_test_id = t.id"
                 " WHERE t.workspace_id = :workspace_id AND t.id = :test_id GROUP BY t.id",
                 workspace_id=workspace_id,
                 test_id=test_id,
@@ -223,6 +225,27 @@ class AbtestStore:
                 " (SELECT 1 FROM ab_test_job j WHERE j.ab_test_id = t.id AND j.done_at IS NULL)",
             )
             return [(row["id"], row["jobs"]) for row in rows]
+
+    async def resend(self, make_job: MakeJob) -> int:
+        """Put the jobs of running tests that are waiting into the outbox again, unless it holds jobs already; how many."""
+        async with self._database.transaction() as session:
+            query = "SELECT 1 FROM outbox WHERE owner = :owner AND subject LIKE 'abtest.jobs.%' LIMIT 1"
+            if await _rows(session, query, owner=OWNER):
+                return 0
+            rows = await _rows(
+                session,
+                "SELECT j.ab_test_id, j.position, j.prompt_index, j.repeat, j.provider, j.model, t.params,"
+                " t.prompts -> j.prompt_index AS prompt FROM ab_test_job j JOIN ab_test t ON t.id = j.ab_test_id"
+                " WHERE t.status = 'running' AND j.done_at IS NULL AND (j.claimed_until IS NULL OR j.claimed_until < now())"
+                " ORDER BY j.ab_test_id, j.position LIMIT :limit",
+                limit=RESEND_AT_ONCE,
+            )
+            for row in rows:
+                arm = Arm(asked="", provider=row["provider"], model=row["model"])
+                job = Job(row["position"], row["prompt_index"], row["repeat"], arm)
+                prompt = PromptIn.model_validate(row["prompt"])
+                await outbox.put(session, OWNER, make_job(row["ab_test_id"], job, prompt, row["params"]))
+            return len(rows)
 
     async def complete(self, test_id: int) -> bool:
         """All results of the test are recorded; False when it was no longer running."""

@@ -112,7 +112,7 @@ def test_what_is_unknown_or_not_honoured_is_said() -> None:
     [
         ({"params": {"model": "x"}}, "params.model cannot be set: the arms say"),
         ({"params": {"n": 2}}, "params.n cannot be set: set the test's own field 'repeats'"),
-        ({"params": {"top_k": 2}}, "params.top_k is not known"),
+        ({"params": {"min_p": 2}}, "params.min_p: not known"),
         ({"params": {"temperature": 3}}, "params: 'temperature' must be a number from 0 to 2"),
         ({"params": {"response_format": {"type": "xml"}}}, "params: 'response_format.type' must be"),
         (
@@ -173,8 +173,14 @@ def test_a_test_that_cannot_be_run_is_refused(fields: dict[str, Any], message: s
             {"prompt": {"messages": [{"role": "user", "content": "\ud800"}]}},
             "prompt holds what JSON cannot carry",
         ),
-        ({"prompt": "x" * 200_001}, "a prompt has at most 200000"),
+        ({"prompt": "x" * 200_001}, "prompt has 200067 bytes, and at most 200000 are allowed"),
         ({"prompt": None, "prompts": ["x" * 190_000] * 16}, "a test has at most 3000000"),
+        ({"params": {"stop": ["x" * 60_000]}}, "params has 60016 bytes, and at most 50000 are allowed"),
+        ({"params": {"seed": float("nan")}}, "params holds what JSON cannot carry"),
+        (
+            {"prompt": None, "prompts": ["x" * 25_000] * 100, "providers": ["a"] * 10, "repeats": 10},
+            "a test has at most 200000000",
+        ),
         (
             {"prompt": None, "prompts": ["x"] * 2000, "repeats": 3},
             "makes 12000 calls; a test has at most 10000",

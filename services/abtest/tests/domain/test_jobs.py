@@ -1,6 +1,7 @@
 """The order and identity of jobs, and who may run one when."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from fairlead_abtest.domain.jobs import (
@@ -33,10 +34,15 @@ def arms(count: int) -> list[Arm]:
     return [Arm(asked=f"p{i}", provider=f"p{i}", model="m") for i in range(count)]
 
 
-def running(**fields: object) -> TestNow:
-    return TestNow(
-        **{"status": "running", "running": 0, "waiting": 1, "spent_usd": 0.0, "reserved_usd": 0.0, **fields}
-    )  # type: ignore[arg-type]
+def running(**fields: Any) -> TestNow:
+    idle: dict[str, Any] = {
+        "status": "running",
+        "running": 0,
+        "waiting": 1,
+        "spent_usd": 0.0,
+        "reserved_usd": 0.0,
+    }
+    return TestNow(**{**idle, **fields})
 
 
 @given(st.integers(1, 20), st.integers(2, 6), st.integers(1, 5))

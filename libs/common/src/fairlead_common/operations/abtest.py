@@ -1,7 +1,7 @@
 """What the abtest service answers."""
 
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -21,6 +21,9 @@ MAX_PROMPT_BYTES = 200_000
 """Of one prompt with its reference, as JSON."""
 MAX_TEST_BYTES = 3_000_000
 """Of all prompts together: the whole test travels in one request on the bus, whose messages end at 8 MB."""
+MAX_PARAMS_BYTES = 50_000
+MAX_QUEUED_BYTES = 200_000_000
+"""Of all job messages of a test, each of which carries its prompt and the parameters."""
 MAX_ID = 2**31 - 1
 NAME = r"^[^\x00-\x1f\x7f]{1,255}$"
 
@@ -45,7 +48,7 @@ class TestIn(BaseModel):
     name: str = Field(pattern=NAME, description="unique in the workspace")
     prompt: str | PromptIn | None = Field(default=None, description="one prompt; or give 'prompts'")
     prompts: list[str | PromptIn] = Field(default=[], max_length=MAX_PROMPTS)
-    providers: list[str] = Field(
+    providers: list[Annotated[str, Field(min_length=1, max_length=300)]] = Field(
         min_length=2,
         max_length=MAX_ARMS,
         description="the arms: a provider (its default model), provider/model, or a model's name",
@@ -86,13 +89,21 @@ class TestIn(BaseModel):
 
     @model_validator(mode="after")
     def _bounded_and_storable(self) -> Self:
-        total = 0
-        for position, prompt in enumerate(self.all_prompts()):
-            size = _size(prompt, f"prompts[{position}]" if self.prompts else "prompt")
-            total += size
+        where = "prompts[{}]" if self.prompts else "prompt"
+        total = sum(
+            _size(prompt.model_dump(), where.format(position), MAX_PROMPT_BYTES)
+            for position, prompt in enumerate(self.all_prompts())
+        )
         if total > MAX_TEST_BYTES:
             raise ValueError(
                 f"all prompts together have {total} bytes; a test has at most {MAX_TEST_BYTES}: split it"
+            )
+        params = _size(self.params, "params", MAX_PARAMS_BYTES)
+        queued = (total + params * len(self.all_prompts())) * len(self.providers) * self.repeats
+        if queued > MAX_QUEUED_BYTES:
+            raise ValueError(
+                f"prompts and params of all calls together have {queued} bytes; a test has at most {MAX_QUEUED_BYTES}:"
+                " split it"
             )
         return self
 
@@ -105,15 +116,16 @@ class TestIn(BaseModel):
         ]
 
 
-def _size(prompt: PromptIn, where: str) -> int:
+def _size(value: dict[str, Any], where: str, limit: int) -> int:
+    """Bytes of ``value`` as JSON. Raises ValueError for what cannot be carried, or is too large."""
     try:
-        text = json.dumps(prompt.model_dump(), ensure_ascii=False, allow_nan=False).encode()
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:  # a lone surrogate, NaN or infinity
         raise ValueError(f"{where} holds what JSON cannot carry: {error}") from None
     if b"\\u0000" in text:
         raise ValueError(f"{where} holds the character NUL, which cannot be stored; remove it")
-    if len(text) > MAX_PROMPT_BYTES:
-        raise ValueError(f"{where} has {len(text)} bytes; a prompt has at most {MAX_PROMPT_BYTES}")
+    if len(text) > limit:
+        raise ValueError(f"{where} has {len(text)} bytes, and at most {limit} are allowed")
     return len(text)
 
 
@@ -133,7 +145,7 @@ class Arm(BaseModel):
 
 
 class TestSummary(BaseModel):
-    """A test without its prompts. Null = unknown."""
+    """A test without its prompts and parameters. Null = unknown."""
 
     __test__ = False
     model_config = ConfigDict(extra="ignore")
@@ -141,11 +153,10 @@ class TestSummary(BaseModel):
     id: int
     workspace_id: int
     name: str
-    prompt: str = Field(description="text of the first prompt")
+    prompt: str = Field(description="text of the first prompt, at most 500 characters of it")
     prompt_count: int
     providers: list[str]
     arms: list[Arm]
-    params: dict[str, Any]
     repeats: int
     metric: MetricName
     minimum_effect: float
@@ -169,9 +180,10 @@ class TestSummary(BaseModel):
 
 
 class Test(TestSummary):
-    """A test with its prompts."""
+    """A test with its prompts and parameters."""
 
     prompts: list[PromptIn]
+    params: dict[str, Any]
 
 
 class Tests(BaseModel):
@@ -180,6 +192,7 @@ class Tests(BaseModel):
     __test__ = False
 
     tests: list[TestSummary]
+    next_before: int | None = Field(description="ask on with before=...; null: there are no more")
 
 
 class CreateTest(BaseModel):
@@ -194,7 +207,8 @@ class ListTests(BaseModel):
 
     workspace_id: int
     status: Status | None = None
-    limit: int = Field(default=100, ge=1, le=1000)
+    before: int = Field(default=MAX_ID, ge=1, le=MAX_ID, description="only tests with a smaller id")
+    limit: int = Field(default=50, ge=1, le=200)
 
 
 class OneTest(BaseModel):
@@ -256,7 +270,6 @@ class Answers(BaseModel):
 
     test_id: int
     rows: int = Field(description="prompts x repeats of the whole test")
-    recorded: int = Field(description="answers and failures stored so far, of the whole test")
     prompts: list[SideBySide]
     next_offset: int | None = Field(description="null: this is the last page")
 

@@ -118,15 +118,15 @@ def _check_params(params: dict[str, Any]) -> None:
     for name in params:
         if name in RESERVED:
             raise DesignError(f"params.{name} cannot be set: {RESERVED[name]}")
-        if name not in openai_chat.KNOWN:
-            known = ", ".join(sorted(openai_chat.KNOWN - set(RESERVED)))
-            raise DesignError(
-                f"params.{name} is not known, and not every arm would honour it; known are {known}"
-            )
+    unknown = chat_request([{"role": "user", "content": "check"}], params).extra
+    if unknown:
+        names = ", ".join(f"params.{name}" for name in sorted(unknown))
+        raise DesignError(
+            f"{names}: not known, or of a kind that not every arm would understand; leave it out"
+        )
 
 
 def _metric(test: TestIn, prompts: list[PromptIn]) -> MetricName:
-    chat_request([{"role": "user", "content": "check"}], test.params)
     schema = json_format(test.params)
     if schema:
         try:

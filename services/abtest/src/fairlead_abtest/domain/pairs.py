@@ -105,10 +105,12 @@ class Pair:
         if self._logarithmic:
             values = [math.expm1(min(value, 700.0)) for value in values]
         elif self._one_is_free:
-            first_is_free = (
+            if (
                 effect.estimate > 0
-            )  # then no share of its cost can say how much more the other one costs
-            return UNKNOWN if first_is_free else Estimate(value=values[0], low=values[0], high=values[0])
+            ):  # the first is free: no share of nothing says how much more the other one costs
+                return UNKNOWN
+            share = max(-1.0, effect.estimate)
+            return Estimate(value=share, low=share, high=share)
         else:
             values = [min(1.0, max(-1.0, value)) for value in values]
         return Estimate(value=values[0], low=values[1], high=values[2])

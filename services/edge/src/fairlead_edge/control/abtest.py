@@ -23,10 +23,12 @@ async def list_tests(
     rpc: Rpc,
     workspace_id: WorkspaceId,
     status: ops.Status | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    before: Annotated[int, Query(ge=1, le=ops.MAX_ID)] = ops.MAX_ID,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ops.Tests:
     """Newest first, without their prompts."""
-    return await rpc.call(ops.LIST, ops.ListTests(workspace_id=workspace_id, status=status, limit=limit))
+    query = ops.ListTests(workspace_id=workspace_id, status=status, before=before, limit=limit)
+    return await rpc.call(ops.LIST, query)
 
 
 @router.get("/{test_id}", summary="One test")
