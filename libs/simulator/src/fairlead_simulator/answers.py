@@ -155,10 +155,9 @@ def _text(ask: Ask, wanted: Marks, speaker: Speaker, draw: random.Random) -> str
 
 
 def _opening(ask: Ask, speaker: Speaker) -> list[str]:
-    if ask.answered_tools:
+    if ask.results:
         told = "; ".join(
-            f"{each.name}{' failed with' if each.failed else ''}: {each.text}"
-            for each in ask.turns[-1].results
+            f"{each.name}{' failed with' if each.failed else ''}: {each.text}" for each in ask.results
         )
         found = [f"The tool says {told}."]
     else:
@@ -203,7 +202,7 @@ def _chosen(ask: Ask) -> list[Tool]:
     elif ask.force_tool is not None:
         found = [tool for tool in ask.tools if tool.name == ask.force_tool]
     else:
-        found = [] if ask.answered_tools else named
+        found = [] if ask.results else named
     return found if ask.parallel else found[:1]
 
 

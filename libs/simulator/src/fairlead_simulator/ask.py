@@ -166,9 +166,14 @@ class Ask:
         return next((turn.text for turn in reversed(self.turns) if turn.role == "user" and turn.text), "")
 
     @property
-    def answered_tools(self) -> bool:
-        """The last turn holds results of tools."""
-        return bool(self.turns and self.turns[-1].results)
+    def results(self) -> list[Result]:
+        """The results of tools that the conversation ends with; they may fill several turns."""
+        found: list[Result] = []
+        for turn in reversed(self.turns):
+            if not turn.results:
+                break
+            found = turn.results + found
+        return found
 
     @property
     def transcript(self) -> str:

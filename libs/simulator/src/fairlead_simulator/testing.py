@@ -1,10 +1,11 @@
-"""Simulated providers for tests: real processes, ended by their pid."""
+"""Simulated providers for tests: real processes, ended by their pid. ``launched`` is ``running`` for code that is not async."""
 
 import asyncio
 import json
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.request import Request, urlopen
@@ -26,11 +27,7 @@ class Running:
         return await asyncio.to_thread(self._control, method, path, body)
 
     def _control(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(self.control_url + path, data=data, method=method)  # noqa: S310 - our own loopback URL
-        with urlopen(request, timeout=10) as answer:  # noqa: S310
-            found: dict[str, Any] = json.load(answer)
-        return found
+        return _called(self.control_url + path, method, body)
 
     async def fault(self, kind: str, **options: Any) -> None:
         """Switch a fault on."""
@@ -50,15 +47,52 @@ class Running:
         self.process.kill()
 
 
+@dataclass
+class Launched:
+    """A simulator process, for code that is not async."""
+
+    vendor: str
+    url: str
+    control_url: str
+
+    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Call the control API."""
+        return _called(self.control_url + path, method, body)
+
+    def fault(self, kind: str, **options: Any) -> None:
+        """Switch a fault on."""
+        self.control("PUT", f"/_sim/faults/{kind}", options)
+
+    def clear(self) -> None:
+        """Switch all faults off."""
+        self.control("DELETE", "/_sim/faults")
+
+    def reset(self) -> None:
+        """Forget faults, the log, and what the prompt cache knows; answers are at once again."""
+        self.control("POST", "/_sim/reset")
+        self.control("PUT", "/_sim/latency", json.loads(FAST))
+
+
+def _called(url: str, method: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(url, data=data, method=method)  # noqa: S310 - our own loopback URL
+    with urlopen(request, timeout=10) as answer:  # noqa: S310
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def _command(vendor: str, latency: str, port: int, seed: int) -> list[str]:
+    command = [sys.executable, "-m", "fairlead_simulator", "--vendor", vendor, "--port", str(port)]
+    return [*command, "--seed", str(seed), "--latency", latency]
+
+
 @asynccontextmanager
 async def running(
     vendor: str, *, latency: str = FAST, port: int = 0, seed: int = 1
 ) -> AsyncIterator[Running]:
     """A simulator of ``vendor``, ended when the block ends."""
-    command = [sys.executable, "-m", "fairlead_simulator", "--vendor", vendor, "--port", str(port)]
-    process = await asyncio.create_subprocess_exec(
-        *command, "--seed", str(seed), "--latency", latency, stdout=asyncio.subprocess.PIPE
-    )
+    command = _command(vendor, latency, port, seed)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         if process.stdout is None:
             raise RuntimeError("the simulator's output is not piped")
@@ -68,3 +102,16 @@ async def running(
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+@contextmanager
+def launched(vendor: str, *, latency: str = FAST, port: int = 0, seed: int = 1) -> Iterator[Launched]:
+    """A simulator of ``vendor``, ended when the block ends."""
+    with subprocess.Popen(_command(vendor, latency, port, seed), stdout=subprocess.PIPE) as process:  # noqa: S603
+        try:
+            if process.stdout is None:
+                raise RuntimeError("the simulator's output is not piped")
+            ready = json.loads(process.stdout.readline())
+            yield Launched(vendor, ready["url"], ready["control_url"])
+        finally:
+            process.terminate()
