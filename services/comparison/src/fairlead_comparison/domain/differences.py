@@ -3,7 +3,8 @@
 =============  =======================================================================================
 proportions    interval: Newcombe's method 10 (1998), the square-and-add of Wilson's limits; p: pooled z
 means          Welch's t (1947); ratio of the two by the delta method
-quantiles      square-and-add (MOVER, Zou and Donner 2008) of the order-statistic limits; p: the largest
+quantiles      square-and-add (MOVER, Zou and Donner 2008) of the order-statistic limits, and then wider by
+               the sketch's error on both sides, which is no chance and so adds up as it is; p: the smallest
                alpha whose interval leaves zero out
 scores         paired t over common prompts; Welch where there are too few of them
 =============  =======================================================================================
@@ -12,6 +13,8 @@ scores         paired t over common prompts; Welch where there are too few of th
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from fairlead_common import sketch
 
 from fairlead_comparison.domain.distributions import normal_two_sided, t_quantile, t_two_sided
 from fairlead_comparison.domain.samples import Limits, Mean, Proportion, Quantile, Sample, Scores
@@ -68,9 +71,10 @@ def difference(first: Sample, second: Sample, alpha: float) -> Difference:
 
 def of_proportions(first: Proportion, second: Proportion, alpha: float) -> Difference:
     """Newcombe's interval and the pooled z test, both on effective sizes."""
-    limits = square_and_add(first, second, alpha)
-    value = first.value - second.value
-    return Difference(value, *limits, pooled_z_p(first, second), "Newcombe interval, pooled z test")
+    limits = square_and_add(first.value, first.limits(alpha), second.value, second.limits(alpha))
+    return Difference(
+        first.value - second.value, *limits, pooled_z_p(first, second), "Newcombe interval, pooled z test"
+    )
 
 
 def pooled_z_p(first: Proportion, second: Proportion) -> float:
@@ -100,16 +104,23 @@ def relative(first: Mean, second: Mean, alpha: float) -> RelativeDifference | No
 
 
 def of_quantiles(first: Quantile, second: Quantile, alpha: float) -> Difference:
-    """Square-and-add, and the p value that belongs to it."""
+    """Square-and-add with the sketch's error, and the p value that belongs to it."""
+    rounding = sketch.RELATIVE_ERROR * (first.value + second.value) * (1 + ROUNDING)
+
+    def limits(at: float) -> Limits:
+        limits1, limits2 = first.sampling_limits(at), second.sampling_limits(at)
+        low, high = square_and_add(first.value, limits1, second.value, limits2)
+        return Limits(low - rounding, high + rounding)
 
     def excludes_zero(at: float) -> bool:
-        low, high = square_and_add(first, second, at)
+        low, high = limits(at)
         return low > 0 or high < 0
 
-    limits = square_and_add(first, second, alpha)
-    p = 1.0 if first.value == second.value else smallest_alpha(excludes_zero)
     return Difference(
-        first.value - second.value, *limits, p, "order statistics, square-and-add interval and its inversion"
+        first.value - second.value,
+        *limits(alpha),
+        smallest_alpha(excludes_zero),
+        "order statistics, square-and-add interval and its inversion",
     )
 
 
@@ -124,12 +135,10 @@ def of_scores(first: Scores, second: Scores, alpha: float) -> Difference:
     return Difference(*found, f"paired t over {len(gaps)} common prompts")
 
 
-def square_and_add(first: Sample, second: Sample, alpha: float) -> Limits:
-    """Limits of the difference from the limits of its parts (MOVER)."""
-    (low1, high1), (low2, high2) = first.limits(alpha), second.limits(alpha)
-    v1, v2 = first.value, second.value
-    below = math.hypot(max(0.0, v1 - low1), max(0.0, high2 - v2))
-    above = math.hypot(max(0.0, high1 - v1), max(0.0, v2 - low2))
+def square_and_add(v1: float, limits1: Limits, v2: float, limits2: Limits) -> Limits:
+    """Limits of ``v1 - v2`` from the limits of both (MOVER)."""
+    below = math.hypot(max(0.0, v1 - limits1.low), max(0.0, limits2.high - v2))
+    above = math.hypot(max(0.0, limits1.high - v1), max(0.0, v2 - limits2.low))
     return Limits(v1 - v2 - below, v1 - v2 + above)
 
 

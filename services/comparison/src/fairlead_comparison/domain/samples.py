@@ -8,7 +8,7 @@ show (Kish 1965), and is taken as that much smaller (Rao and Scott 1992; Korn an
 Proportion      Wilson's score interval (1927)
 Mean            Student's t interval; for ratios of sums by the delta method
 Quantile        order statistics (exact binomial, distribution-free), widened to the edges of the
-                sketch's buckets, so that the sketch's own error can never look like a difference
+                sketch's buckets
 Scores          Student's t interval over prompts
 ==============  ==================================================================================
 """
@@ -135,24 +135,30 @@ class Quantile:
         return sketch.value_of(self.bucket)
 
     def limits(self, alpha: float) -> Limits:
-        """Order statistics X(l), X(u) with P(Q < X(l)) <= alpha/2 and P(Q > X(u)) <= alpha/2."""
+        """Order statistics X(l), X(u) with P(Q < X(l)) <= alpha/2 and P(Q > X(u)) <= alpha/2, to their buckets' edges."""
+        low, high = self._limit_buckets(alpha)
+        lower_edge = 0.0 if low is None or low == sketch.ZERO else sketch.GAMMA ** (low - 1)
+        upper_edge = math.inf if high is None else 0.0 if high == sketch.ZERO else sketch.GAMMA**high
+        return Limits(min(lower_edge, self.value), max(upper_edge, self.value))
+
+    def sampling_limits(self, alpha: float) -> Limits:
+        """The same without the sketch's error: as if every value were the one that stands for its bucket."""
+        low, high = self._limit_buckets(alpha)
+        return Limits(
+            0.0 if low is None else sketch.value_of(low), math.inf if high is None else sketch.value_of(high)
+        )
+
+    def _limit_buckets(self, alpha: float) -> tuple[int | None, int | None]:
         n = max(1, math.floor(self.n / self.effect))
         lower = binomial_quantile(alpha / 2, n, self.q)
         upper = binomial_quantile(1 - alpha / 2, n, self.q) + 1
-        low = 0.0 if lower < 1 else self._low_edge(math.floor((lower - 1) * self.n / n) + 1)
-        high = math.inf if upper > n else self._high_edge(math.ceil(upper * self.n / n))
-        return Limits(low, high)
+        return (
+            None if lower < 1 else self._bucket_of_rank(math.floor((lower - 1) * self.n / n) + 1),
+            None if upper > n else self._bucket_of_rank(math.ceil(upper * self.n / n)),
+        )
 
     def _bucket_of_rank(self, rank: int) -> int:
         return self.buckets[bisect_left(self.counts, rank)]
-
-    def _low_edge(self, rank: int) -> float:
-        bucket = self._bucket_of_rank(rank)
-        return 0.0 if bucket == sketch.ZERO else sketch.GAMMA ** (bucket - 1)
-
-    def _high_edge(self, rank: int) -> float:
-        bucket = self._bucket_of_rank(rank)
-        return 0.0 if bucket == sketch.ZERO else sketch.GAMMA**bucket
 
 
 @dataclass(frozen=True, slots=True)
