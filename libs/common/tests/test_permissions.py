@@ -10,7 +10,7 @@ from fairlead_common.bus.permissions import (
     inbox,
     password_variable,
 )
-from fairlead_common.bus.topology import BUCKETS, DURABLES, STREAMS
+from fairlead_common.bus.topology import BUCKETS, DURABLES, STREAMS, Durable
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -25,7 +25,13 @@ def matches(pattern: str, subject: str) -> bool:
 
 
 def publishers(subject: str) -> set[str]:
-    return {each.user for each in PERMISSIONS if any(matches(allowed, subject) for allowed in each.publish)}
+    """Users that may publish there."""
+    return {
+        each.user
+        for each in PERMISSIONS
+        if any(matches(allowed, subject) for allowed in each.publish)
+        and not any(matches(denied, subject) for denied in each.deny)
+    }
 
 
 def test_each_user_is_there_once() -> None:
@@ -92,6 +98,15 @@ def test_every_stream_has_somebody_who_fills_it() -> None:
     allowed = [subject for each in PERMISSIONS for subject in each.publish]
     unfilled = {prefix for prefix in prefixes if not any(each.startswith(prefix) for each in allowed)}
     assert unfilled == {"probes.due."}  # JetStream itself
+
+
+@pytest.mark.parametrize("durable", DURABLES, ids=lambda each: each.name)
+def test_nobody_else_touches_a_durable(durable: Durable) -> None:
+    where, owner = f"{durable.stream}.{durable.name}", durable.name.partition("-")[0]
+    assert publishers(f"$JS.API.CONSUMER.MSG.NEXT.{where}") == {owner}
+    assert publishers(f"$JS.ACK.{where}.1.2.3.4.5") == {owner}
+    assert publishers(f"$JS.API.CONSUMER.DELETE.{where}") == set()
+    assert publishers(f"$JS.API.CONSUMER.CREATE.{where}.{durable.filter_subject}") == {"setup"}
 
 
 def test_only_setup_changes_the_topology() -> None:

@@ -37,13 +37,7 @@ def users(passwords: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _user(each: Permissions, password: str) -> dict[str, Any]:
-    allowed: dict[str, Any] = {
-        "publish": {"allow": list(each.publish)},
-        "subscribe": {"allow": list(each.subscribe)},
-    }
-    if each.answers:
-        allowed["allow_responses"] = True
-    return {"user": each.user, "password": password, "permissions": allowed}
+    return {"user": each.user, "password": password, "permissions": each.rules()}
 
 
 def configuration(folder: DataDir, plan: Plan, passwords: Mapping[str, str]) -> str:

@@ -10,9 +10,10 @@ follows a bucket could copy that bucket's values to any subject. Only followers 
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from fairlead_common.bus.topology import (
     ABTEST_JOBS,
@@ -81,6 +82,7 @@ ROLES: Final = (
         publishes=(STATUS, ALERTS, SCHEDULES, CALLS),
         hears=(CALLS,),
         consumes=(HEALTH_CALLS, HEALTH_PROBES),
+        replays=("CALLS", "PROBES", "STATUS", "ALERTS"),
         owns=("provider-status", "alerts-active"),
         follows=("provider-status",),
         purges=("PROBES",),
@@ -90,6 +92,7 @@ ROLES: Final = (
         "decides the fleet's gates",
         publishes=(SWITCHED, RECOVERED, ALERTS),
         hears=(CALLS, STATUS),
+        replays=("CALLS", "STATUS"),
         owns=("failover",),
         follows=("provider-status",),
         asks=("failover",),
@@ -144,8 +147,20 @@ class Permissions:
     description: str
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    deny: tuple[str, ...] = ()
+    """May not publish these, whatever ``publish`` says."""
     answers: bool = False
     """May reply once to each request it receives."""
+
+    def rules(self) -> dict[str, Any]:
+        """As NATS's configuration has them under ``permissions``."""
+        publish: dict[str, list[str]] = {"allow": list(self.publish)}
+        if self.deny:
+            publish["deny"] = list(self.deny)
+        found: dict[str, Any] = {"publish": publish, "subscribe": {"allow": list(self.subscribe)}}
+        if self.answers:
+            found["allow_responses"] = True
+        return found
 
 
 def inbox(service: str) -> str:
@@ -162,6 +177,7 @@ def permissions(role: Role) -> Permissions:
     subscribe = [f"{inbox(role.name)}.>", *role.hears]
     for durable in role.consumes:
         publish += _consuming(durable)
+    deny = [subject for stream in role.replays for subject in _foreign(stream, role.consumes)]
     for stream in role.replays:
         publish += _replaying(stream)
     for bucket in role.owns:
@@ -174,7 +190,9 @@ def permissions(role: Role) -> Permissions:
         publish += [f"rpc.{role.name}.*.changed", *_getting("leases", f"{role.name}.>")]
         publish += [f"$KV.leases.{role.name}.>"]
         subscribe += [f"rpc.{role.name}.>"]
-    return Permissions(role.name, role.description, _once(publish), _once(subscribe), answers=role.serves)
+    return Permissions(
+        role.name, role.description, _once(publish), _once(subscribe), _once(deny), answers=role.serves
+    )
 
 
 def _consuming(durable: Durable) -> list[str]:
@@ -202,17 +220,29 @@ def _watching(bucket: str) -> list[str]:
 
 
 def _replaying(stream: str) -> list[str]:
-    """Consumers of one's own on a stream, pulled or pushed."""
-    return [
+    """Consumers of one's own on a stream; where there are durables too, only unnamed ones that acknowledge nothing."""
+    reading = [
         f"$JS.API.STREAM.INFO.{stream}",
         f"$JS.API.CONSUMER.CREATE.{stream}",
-        f"$JS.API.CONSUMER.CREATE.{stream}.>",
         f"$JS.API.CONSUMER.INFO.{stream}.>",
-        f"$JS.API.CONSUMER.DELETE.{stream}.>",
         f"$JS.API.CONSUMER.MSG.NEXT.{stream}.>",
-        f"$JS.ACK.{stream}.>",
         f"$JS.FC.{stream}.>",
     ]
+    if _durables(stream):
+        return reading
+    named = [f"$JS.API.CONSUMER.CREATE.{stream}.>", f"$JS.API.CONSUMER.DELETE.{stream}.>"]
+    return [*reading, *named, f"$JS.ACK.{stream}.>"]
+
+
+def _foreign(stream: str, own: tuple[Durable, ...]) -> list[str]:
+    """Fetching from a durable takes its messages away from the service that owns it."""
+    return [
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{each.name}" for each in _durables(stream) if each not in own
+    ]
+
+
+def _durables(stream: str) -> list[Durable]:
+    return [each for each in DURABLES if each.stream == stream]
 
 
 def _once(subjects: Iterable[str]) -> tuple[str, ...]:
@@ -270,20 +300,12 @@ def accounts(password: Quote = from_environment) -> str:
 
 
 def _user(each: Permissions, password: str) -> str:
-    answers = "          allow_responses: true\n" if each.answers else ""
+    rules = textwrap.indent(json.dumps(each.rules(), indent=2), "        ").lstrip()
     return (
         f"      # {each.description}\n"
         f"      {{ user: {each.user}, password: {password}\n"
-        "        permissions: {\n"
-        f"          publish: {{ allow: [{_list(each.publish)}          ] }}\n"
-        f"          subscribe: {{ allow: [{_list(each.subscribe)}          ] }}\n"
-        f"{answers}"
-        "        } }\n"
+        f"        permissions: {rules} }}\n"
     )
-
-
-def _list(subjects: tuple[str, ...]) -> str:
-    return "\n" + "".join(f"            {json.dumps(subject)}\n" for subject in subjects)
 
 
 HEADER: Final = """\
