@@ -49,10 +49,15 @@ async def running(nats_url: str, dsn: str, **settings: Any) -> AsyncIterator[Run
 
 async def all_written(dsn: str, calls: int) -> None:
     """Wait until so many calls are in the table."""
+    async with asyncio.timeout(30):
+        while await written(dsn) < calls:
+            await asyncio.sleep(0.02)
+
+
+async def written(dsn: str) -> int:
+    """How many calls are in the table."""
     connection = await asyncpg.connect(dsn)
     try:
-        async with asyncio.timeout(30):
-            while await connection.fetchval("SELECT count(*) FROM call_observation") < calls:
-                await asyncio.sleep(0.02)
+        return int(await connection.fetchval("SELECT count(*) FROM call_observation"))
     finally:
         await connection.close()

@@ -231,7 +231,9 @@ async def _make_partition(connection: "asyncpg.Connection[Any]", table: str, day
     )
     if attached:
         return
-    await connection.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING DEFAULTS)")
+    await connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+    )
     await connection.execute(
         f"ALTER TABLE {table} ATTACH PARTITION {name}"
         f" FOR VALUES FROM ('{day.isoformat()}') TO ('{(day + DAY).isoformat()}')"
