@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 import pytest
@@ -15,8 +16,10 @@ from fairlead_common.bus.subscribing import consume, consume_batches
 from fairlead_common.bus.topology import COMPARISON_CALLS, HEALTH_CALLS
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.ids import stamp
+from fairlead_common.leases import Held, Lease
 from fairlead_common.service import Runtime, run
 from fairlead_common.settings import Settings
+from fairlead_common.snapshots.publisher import SnapshotPublisher
 from faststream.nats import NatsMessage
 from nats.aio.client import Client
 from pydantic import BaseModel, SecretStr
@@ -45,15 +48,21 @@ class Toy:
     fail_once: set[str] = field(default_factory=set)
     poison: set[str] = field(default_factory=set)
     up: asyncio.Event = field(default_factory=asyncio.Event)
+    lease_of: str | None = None
 
     async def wire(self, runtime: Runtime) -> None:
         answer(runtime.broker, DOUBLE, self.double)
         consume(runtime.broker, HEALTH_CALLS, self.on_frame)
         consume_batches(runtime.broker, COMPARISON_CALLS, self.on_batch)
         runtime.spawn(self.serve)
+        if self.lease_of is not None:
+            runtime.spawn(partial(Lease(runtime.client, self.lease_of, runtime.owner).run, self.hold))
 
     async def serve(self) -> None:
         self.up.set()
+        await asyncio.Event().wait()
+
+    async def hold(self, held: Held) -> None:
         await asyncio.Event().wait()
 
     async def double(self, question: Question) -> Answer:
@@ -192,6 +201,20 @@ async def test_subscribers_go_on_after_the_server_was_killed(
         rpc = RpcClient(client)
         assert (await rpc.call(DOUBLE, Question(number=2))).doubled == 4
         await client.close()
+
+
+async def test_a_service_that_stops_gives_its_leases_back_at_once(
+    toy: Toy, nats_url: str, postgres_dsn: str, nats_client: Client
+) -> None:
+    toy.lease_of = "toy.job"
+    leases = SnapshotPublisher(nats_client, "leases")
+    async with running(toy, nats_url, postgres_dsn):
+        async with asyncio.timeout(20):
+            while await leases.read("toy.job") is None:
+                await asyncio.sleep(0.02)
+    found = await leases.read("toy.job")
+    assert found is not None
+    assert found[1] == b""
 
 
 async def test_the_same_event_twice_is_stored_once(nats_client: Client) -> None:

@@ -126,7 +126,6 @@ async def run(name: str, settings: Settings, wire: Wire, stop: asyncio.Event | N
 
 
 async def _life(runtime: Runtime, wire: Wire, checks: dict[str, Check], stop: asyncio.Event) -> None:
-    stopping = False
     try:
         await wire(runtime)
         await runtime.broker.start()
@@ -137,16 +136,19 @@ async def _life(runtime: Runtime, wire: Wire, checks: dict[str, Check], stop: as
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job()) for job in runtime.jobs]
             await stop.wait()
-            stopping = True
-            await runtime.broker.stop()
+            await _stop_consuming(runtime.broker)
             for task in tasks:
                 task.cancel()
     finally:
-        if not stopping:
-            await runtime.broker.stop()
+        await runtime.broker.stop()
         for close in reversed(runtime.closing):
             await close()
         await runtime.database.close()
+
+
+async def _stop_consuming(broker: NatsBroker) -> None:
+    """Handlers end and acknowledge. The jobs that are stopped next still have the bus, to give back their leases."""
+    await asyncio.gather(*(subscriber.stop() for subscriber in broker.subscribers))
 
 
 async def _build(name: str, settings: Settings, registry: CollectorRegistry, http: FastAPI) -> Runtime:

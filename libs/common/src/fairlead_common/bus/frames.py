@@ -21,6 +21,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
+from fairlead_common.bus.reading import cancelled_after_all
 from fairlead_common.events.calls import Attempt, Call, CallsCompleted
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class FrameReader:
             try:
                 await self._read(client)
             except (NatsError, OSError, TimeoutError) as error:
+                cancelled_after_all()
                 logger.warning("frames wait for the bus: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(RETRY_S)
 

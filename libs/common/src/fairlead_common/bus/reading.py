@@ -1,5 +1,6 @@
 """Reading back what is in a stream now: everything of some subjects, or the last message of each. It does not follow."""
 
+import asyncio
 import contextlib
 from datetime import datetime
 from typing import Final
@@ -29,6 +30,17 @@ async def read_since(client: Client, stream: str, subject: str, since: datetime)
     return await _read(client, stream, subject, config)
 
 
+def cancelled_after_all() -> None:
+    """On a closed connection nats-py turns the cancellation of a fetch into an error of its own; turn it back.
+
+    Raises:
+        asyncio.CancelledError: the current task was to be cancelled.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def _read(client: Client, stream: str, subject: str, config: ConsumerConfig) -> list[Msg]:
     config.ack_policy, config.mem_storage, config.num_replicas = AckPolicy.NONE, True, 1
     config.inactive_threshold = FORGOTTEN_S
@@ -40,7 +52,10 @@ async def _read(client: Client, stream: str, subject: str, config: ConsumerConfi
         while pending:
             found += await subscription.fetch(BATCH, timeout=TIMEOUT_S)
             pending = found[-1].metadata.num_pending
-        return found
+    except NatsError:
+        cancelled_after_all()
+        raise
     finally:
         with contextlib.suppress(NatsError, OSError):
             await subscription.unsubscribe()
+    return found
