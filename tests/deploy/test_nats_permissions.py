@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 from fairlead_common.bus.connection import connect
+from fairlead_common.bus.frames import FrameReader, Heard
 from fairlead_common.bus.permissions import USERS, accounts, inbox
+from fairlead_common.bus.publishing import JetStreamPublisher
+from fairlead_common.bus.reading import read_last
 from fairlead_common.bus.rpc import Empty, Operation, RpcClient, RpcUnavailable, answer
 from fairlead_common.bus.topology import BUCKETS, DURABLES, apply
+from fairlead_common.events.calls import CallsCompleted
+from fairlead_common.ids import stamp
 from fairlead_common.leases import Held, Lease
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
@@ -208,6 +213,23 @@ async def test_a_recurring_schedule_fires_and_ends(node: Node) -> None:
         await tick.ack_sync()
         await jetstream.purge_stream("PROBES", subject="probes.schedule.openai")
         assert not health.denied
+
+
+@pytest.mark.parametrize("name", ["health", "failover"])
+async def test_a_judge_reads_calls_back_without_taking_them_from_others(node: Node, name: str) -> None:
+    heard: list[Heard] = []
+    async with user(node, "edge") as edge, user(node, name) as judge:
+        event = CallsCompleted(**stamp(), source="replica-1", calls=())
+        await JetStreamPublisher(edge.client.jetstream()).publish(event)
+        job = asyncio.create_task(FrameReader(heard.extend).follow(judge.client))
+        await until(lambda: [each.frame.event_id for each in heard] == [event.event_id])
+        job.cancel()
+        await asyncio.gather(job, return_exceptions=True)
+        assert not judge.denied
+        assert len(await read_last(judge.client, "STATUS", "provider.status.>")) == 0
+        assert not judge.denied
+        for verb in ("MSG.NEXT", "DELETE", "CREATE"):
+            assert not await judge.may_publish(f"$JS.API.CONSUMER.{verb}.CALLS.comparison-calls")
 
 
 async def test_people_hear_alerts_and_read_dead_letters(node: Node) -> None:

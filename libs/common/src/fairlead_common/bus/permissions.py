@@ -84,7 +84,7 @@ ROLES: Final = (
         consumes=(HEALTH_CALLS, HEALTH_PROBES),
         replays=("CALLS", "PROBES", "STATUS", "ALERTS"),
         owns=("provider-status", "alerts-active"),
-        follows=("provider-status",),
+        follows=("provider-status", "alerts-active"),
         purges=("PROBES",),
     ),
     Role(
@@ -220,25 +220,28 @@ def _watching(bucket: str) -> list[str]:
 
 
 def _replaying(stream: str) -> list[str]:
-    """Consumers of one's own on a stream; where there are durables too, only unnamed ones that acknowledge nothing."""
+    """Consumers of one's own on a stream; where there are durables too, only such that acknowledge nothing."""
     reading = [
         f"$JS.API.STREAM.INFO.{stream}",
         f"$JS.API.CONSUMER.CREATE.{stream}",
+        f"$JS.API.CONSUMER.CREATE.{stream}.>",
         f"$JS.API.CONSUMER.INFO.{stream}.>",
         f"$JS.API.CONSUMER.MSG.NEXT.{stream}.>",
         f"$JS.FC.{stream}.>",
     ]
     if _durables(stream):
         return reading
-    named = [f"$JS.API.CONSUMER.CREATE.{stream}.>", f"$JS.API.CONSUMER.DELETE.{stream}.>"]
-    return [*reading, *named, f"$JS.ACK.{stream}.>"]
+    return [*reading, f"$JS.API.CONSUMER.DELETE.{stream}.>", f"$JS.ACK.{stream}.>"]
 
 
 def _foreign(stream: str, own: tuple[Durable, ...]) -> list[str]:
-    """Fetching from a durable takes its messages away from the service that owns it."""
-    return [
-        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{each.name}" for each in _durables(stream) if each not in own
-    ]
+    """Changing a durable is for setup; fetching from it takes messages away from the service that owns it."""
+    denied = []
+    for each in _durables(stream):
+        denied += [f"$JS.API.CONSUMER.CREATE.{stream}.{each.name}{rest}" for rest in ("", ".>")]
+        if each not in own:
+            denied.append(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{each.name}")
+    return denied
 
 
 def _durables(stream: str) -> list[Durable]:
