@@ -9,7 +9,7 @@ import pytest
 from fairlead.data_dir import DataDir
 from fairlead.errors import BadInput
 from fairlead.options import UpOptions
-from fairlead.plan import SERVICES, Kind, Machine, Plan, ProcessSpec, account_names, make_plan
+from fairlead.plan import SERVICES, Kind, Machine, Plan, ProcessSpec, account_names, check_settings, make_plan
 from fairlead.providers import Providers, choose
 from fairlead_common.settings import Settings
 from fairlead_edge.settings import EdgeSettings
@@ -136,7 +136,7 @@ def test_an_extra_setting_of_an_unknown_service_is_refused() -> None:
     with pytest.raises(
         BadInput, match=r"--set helth.x=1: there is no service 'helth'; there are edge, health"
     ):
-        planned(UpOptions(settings=(("helth", "x", "1"),)))
+        check_settings(UpOptions(settings=(("helth", "x", "1"),)), SERVICES)
 
 
 def test_the_key_is_told_to_the_setup_step_alone() -> None:

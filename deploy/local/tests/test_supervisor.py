@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fairlead.data_dir import DataDir
-from fairlead.errors import StartFailed
+from fairlead.errors import BadInput, StartFailed
 from fairlead.plan import Kind, ProcessSpec
 from fairlead.processes import spawn
 from fairlead.supervisor import Backoff, Supervisor
@@ -126,18 +126,18 @@ async def test_a_process_between_two_lives_is_not_started_again_once_stopped(sup
     assert part.keeper.done()
 
 
-@pytest.mark.parametrize(("status", "crashes"), [(2, 1), (1, 3)])
+@pytest.mark.parametrize(
+    ("status", "error", "restarts"), [(2, BadInput, 0), (1, StartFailed, 3)], ids=["bad settings", "crashes"]
+)
 async def test_waiting_gives_up_at_once_on_bad_settings_and_later_on_crashes(
-    folder: DataDir, status: int, crashes: int
+    folder: DataDir, status: int, error: type[Exception], restarts: int
 ) -> None:
     supervisor = Supervisor(folder, Terminal(), never, lambda: None)
     spec = python(f"import sys; sys.stderr.write('no good'); sys.exit({status})")
     part = supervisor.start(spec)
-    with pytest.raises(
-        StartFailed, match=rf"part ended \(exit status {status}\); its last log line: \"no good\""
-    ):
+    with pytest.raises(error, match=rf"part ended \(exit status {status}\); its last log line: \"no good\""):
         await supervisor.ready(part)
-    assert part.restarts == crashes
+    assert part.restarts == restarts
     await supervisor.stop([Kind.SERVICE], asyncio.Event())
 
 

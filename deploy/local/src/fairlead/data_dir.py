@@ -48,6 +48,11 @@ class DataDir:
         return self.path / "run.json"
 
     @property
+    def processes_file(self) -> Path:
+        """Which processes belong to this folder, for the start after a crash."""
+        return self.path / "processes.json"
+
+    @property
     def lock_file(self) -> Path:
         """Held by ``fairlead up``."""
         return self.path / "lock"

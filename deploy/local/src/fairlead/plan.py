@@ -136,6 +136,20 @@ def account_names() -> tuple[str, ...]:
     return (*(f"nats.{user}" for user in (ADMIN, *USERS)), "postgres.owner", "postgres.fairlead")
 
 
+def check_settings(options: UpOptions, services: Sequence[Service]) -> None:
+    """Refuse settings that nobody would read.
+
+    Raises:
+        BadInput: one is meant for a service that does not exist.
+    """
+    known = [EDGE.name, *(service.name for service in services)]
+    for name, setting, value in options.settings:
+        if name not in known:
+            raise BadInput(
+                f"--set {name}.{setting}={value}: there is no service '{name}'; there are {', '.join(known)}"
+            )
+
+
 class _Planner:
     """Holds what every process's environment is made of."""
 
@@ -218,10 +232,7 @@ def make_plan(
         ports: distinct free ports.
         environ: the user's environment.
 
-    Raises:
-        BadInput: a setting is meant for a service that does not exist.
     """
-    _check_settings(options, services)
     planner = _Planner(options, folder, machine, passwords, environ)
     planner.nats_port = next(ports)
     monitoring = next(ports)
@@ -255,15 +266,6 @@ def make_plan(
         },
         dashboard_url=None,
     )
-
-
-def _check_settings(options: UpOptions, services: Sequence[Service]) -> None:
-    known = [EDGE.name, *(service.name for service in services)]
-    for name, setting, value in options.settings:
-        if name not in known:
-            raise BadInput(
-                f"--set {name}.{setting}={value}: there is no service '{name}'; there are {', '.join(known)}"
-            )
 
 
 def _nats(planner: _Planner, monitoring: int) -> ProcessSpec:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fairlead import logs
 from fairlead.data_dir import DataDir
-from fairlead.errors import StartFailed
+from fairlead.errors import BadInput, StartFailed
 from fairlead.plan import Kind, ProcessSpec
 from fairlead.processes import Children, end_now, ending, spawn
 from fairlead.terminal import Terminal
@@ -56,6 +56,7 @@ class Part:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     began: float = 0.0
     log_offset: int = 0
+    has_served: bool = False
     stopping: bool = False
     failed: str | None = None
     """Why it ended last."""
@@ -123,7 +124,7 @@ class Supervisor:
     async def _keep(self, part: Part) -> None:
         while not part.stopping:
             part.failed = await self._live(part)
-            if part.stopping:
+            if part.stopping or self._is_hopeless(part):
                 return
             pause_s = part.backoff.after(time.monotonic() - part.began)
             self._terminal.event(f"{part.failed}; starting it again in {pause_s:.1f} s")
@@ -168,7 +169,7 @@ class Supervisor:
         """Wait until a part serves, and say so.
 
         Raises:
-            StartFailed: it ended too often, was told something it cannot use, or took too long.
+            BadInput: it was told something it cannot use. StartFailed: it ended too often, or took too long.
         """
         reason: str | None = "it has not started"
         try:
@@ -180,12 +181,21 @@ class Supervisor:
             raise StartFailed(
                 f"{part.spec.name} is not ready after {READY_TIMEOUT_S:.0f} s ({reason}); see {part.log}"
             ) from None
+        part.has_served = True
         self._terminal.progress(part.spec.name, part.spec.url or "")
 
     @staticmethod
-    def _give_up(part: Part) -> None:
-        status = part.process.returncode if part.process is not None else None
-        if part.failed is not None and (status == BAD_SETTINGS or part.restarts >= CRASHES_AT_START):
+    def _is_hopeless(part: Part) -> bool:
+        """It has never served, and says itself that it cannot with what it was told."""
+        ended = part.process.returncode if part.process is not None else None
+        return not part.has_served and ended == BAD_SETTINGS
+
+    def _give_up(self, part: Part) -> None:
+        if part.failed is None:
+            return
+        if self._is_hopeless(part):
+            raise BadInput(f"{part.failed} (all of it: {part.log})")
+        if part.restarts >= CRASHES_AT_START:
             raise StartFailed(f"{part.failed} (all of it: {part.log})")
 
     async def stop(self, kinds: Iterable[Kind], hurry: asyncio.Event) -> None:
@@ -218,10 +228,13 @@ class Supervisor:
 
 
 def stop_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
-    """The first SIGINT, SIGTERM or SIGHUP sets ``stop``, every further one ``hurry``."""
+    """The first SIGINT, SIGTERM or SIGHUP sets ``stop``, every further one ``hurry``; under ``nohup``, SIGHUP does not."""
 
     def told() -> None:
         (hurry if stop.is_set() else stop).set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
+    for number in wanted:
         asyncio.get_running_loop().add_signal_handler(number, told)

@@ -5,11 +5,11 @@ import importlib.util
 import os
 import shlex
 import sys
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from fairlead import logs, run_file
+from fairlead import leftovers, logs, run_file
 from fairlead.data_dir import DataDir, api_key, passwords, write_private
 from fairlead.embedded import nats, postgres
 from fairlead.errors import FairleadError, StartFailed
@@ -24,6 +24,7 @@ from fairlead.plan import (
     ProcessSpec,
     Service,
     account_names,
+    check_settings,
     make_plan,
 )
 from fairlead.ports import free_ports, require_free
@@ -55,13 +56,16 @@ def up(options: UpOptions, environ: Mapping[str, str]) -> int:
     providers = choose(options.providers_file, environ, simulators=options.simulators)
     if options.demo:
         require_simulated(providers)
+    services = installed_services()
+    check_settings(options, services)
     if options.port:
         require_free(options.port)
     folder = DataDir.of(options.data_dir)
     folder.make()
     with folder.locked():
         folder.run_file.unlink(missing_ok=True)
-        run = _prepare(options, folder, providers, environ)
+        leftovers.end(folder)
+        run = _prepare(options, folder, providers, services, environ)
         return asyncio.run(run.run())
 
 
@@ -72,8 +76,13 @@ def installed_services() -> tuple[Service, ...]:
     )
 
 
-def _prepare(options: UpOptions, folder: DataDir, providers: Providers, environ: Mapping[str, str]) -> "_Run":
-    services = installed_services()
+def _prepare(
+    options: UpOptions,
+    folder: DataDir,
+    providers: Providers,
+    services: Sequence[Service],
+    environ: Mapping[str, str],
+) -> "_Run":
     machine = Machine(sys.executable, nats.program(), postgres.programs(), postgres.account(os.geteuid()))
     secrets = passwords(folder, account_names())
     key = api_key(folder)
@@ -125,6 +134,7 @@ class _Run:
             self._is_ready = False
             self._folder.run_file.unlink(missing_ok=True)
             await self._stop(supervisor, hurry)
+            leftovers.forget(self._folder)
         return 0
 
     async def _start(self, supervisor: Supervisor) -> None:
@@ -171,6 +181,9 @@ class _Run:
             logs.bound(self._folder.logs)
 
     def _publish(self) -> None:
+        leftovers.note(
+            self._folder, {part.spec.name: part.pid for part in self._supervisor.parts if part.pid}
+        )
         if self._is_ready:
             run_file.write(self._folder, self._describe())
 
