@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -158,7 +159,6 @@ class Ask:
     marks: list[CacheMark] = field(default_factory=list)
     cached_from: int | None = None
     """Tokens a prefix must have to be cached without marks; None = only marks count."""
-    _transcript: str | None = None
 
     @property
     def prompt(self) -> str:
@@ -175,19 +175,17 @@ class Ask:
             found = turn.results + found
         return found
 
-    @property
+    @cached_property
     def transcript(self) -> str:
         """All the model reads, in order: tools, system prompt, turns."""
-        if self._transcript is None:
-            self._transcript = transcript(self.tools, self.system, self.turns)
-        return self._transcript
+        return transcript(self.tools, self.system, self.turns)
 
     @property
     def images(self) -> list[Image]:
         """All pictures of the conversation."""
         return [image for turn in self.turns for image in turn.images]
 
-    @property
+    @cached_property
     def input_tokens(self) -> int:
         """Tokens of the prompt, cached ones included."""
         return tokens.count(self.transcript) + sum(image.tokens for image in self.images)

@@ -1,4 +1,7 @@
-"""Simulated providers for tests: real processes, ended by their pid. ``launched`` is ``running`` for code that is not async."""
+"""Simulated providers for tests: real processes, ended by their pid.
+
+``launched`` is ``running`` for code that is not async.
+"""
 
 import asyncio
 import json

@@ -89,6 +89,8 @@ FINISH = {
     "broken_tool": "MALFORMED_FUNCTION_CALL",
 }
 SETTINGS = "temperature topP topK presencePenalty frequencyPenalty mediaResolution".split()
+STANDARD = str.maketrans("-_", "+/")
+"""Bytes may be in either alphabet of base64, with or without padding."""
 SIGNATURE = b64encode(b"a signature of the simulator").decode()
 
 
@@ -172,7 +174,8 @@ def _part(part: dict[str, Any], path: Path) -> Part:
 def _inline(given: dict[str, Any], path: Path) -> Image:
     need(given, "mimeType", "data", path=path)
     try:
-        found = Image(str(given["mimeType"]), b64decode(str(given["data"]), validate=True))
+        text = str(given["data"]).translate(STANDARD)
+        found = Image(str(given["mimeType"]), b64decode(text + "=" * (-len(text) % 4), validate=True))
     except ValueError as error:
         raise Flaw("other", (*path, "data"), None, "Base64 decoding failed") from error
     if given["mimeType"].startswith("image/") and found.picture is None:
