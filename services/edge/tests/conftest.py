@@ -1,12 +1,13 @@
 """Simulated providers, one process per vendor, shared by a module's tests and well again before each of them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
-from fairlead_simulator.testing import Running, running
+from fairlead_simulator.testing import FAST, Running, running
 
 VENDORS = ("openai", "anthropic", "google", "mistral", "cohere")
 
@@ -19,6 +20,11 @@ async def _simulators() -> AsyncIterator[dict[str, Running]]:
 
 @pytest.fixture
 async def vendors(_simulators: dict[str, Running]) -> dict[str, Running]:
-    """All five vendors, none with a fault."""
-    await asyncio.gather(*(simulator.clear() for simulator in _simulators.values()))
+    """All five vendors, none with a fault, all quick."""
+    await asyncio.gather(*(_well(simulator) for simulator in _simulators.values()))
     return _simulators
+
+
+async def _well(simulator: Running) -> None:
+    await simulator.clear()
+    await simulator.control("PUT", "/_sim/latency", json.loads(FAST))

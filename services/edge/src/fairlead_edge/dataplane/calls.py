@@ -52,7 +52,7 @@ class RunningCall:
             "api": api,
             "requested_model": "",
             "stream": False,
-            "started_at": datetime.now(UTC).isoformat(),
+            "started_at": datetime.now(UTC),
         }
 
     def asked(self, model: str, *, stream: bool) -> None:

@@ -1,0 +1,469 @@
+"""The HTTP/1.1 client over real sockets, against servers that do to it what providers and their proxies do."""
+
+import asyncio
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from fairlead_models.transport.http1 import Http1Transport
+from fairlead_models.transport.protocol import (
+    BadResponse,
+    ConnectFailed,
+    ConnectionBroken,
+    ConnectTimeout,
+    FirstByteTimeout,
+    HttpRequest,
+    HttpResponse,
+    PoolLimits,
+    ResponseTooLarge,
+    StallTimeout,
+    Timeouts,
+    TotalTimeout,
+    TransportError,
+)
+
+from tests.support.servers import free_port
+from tests.support.waiting import until
+
+PATIENT = Timeouts(connect_s=20, first_byte_s=20, between_bytes_s=20, total_s=60)
+Session = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answer(body: bytes, extra: str = "") -> bytes:
+    return f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n{extra}\r\n".encode() + body
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """One request, its body included."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(
+        (int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.startswith(b"content-length")),
+        0,
+    )
+    return head + await reader.readexactly(length)
+
+
+class Provider:
+    """A server whose every connection is a run of ``session``; remembers them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self.ended = 0
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            await self._session(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.ended += 1
+            writer.close()
+
+
+@asynccontextmanager
+async def provider(session: Session, tls: ssl.SSLContext | None = None) -> AsyncIterator[Provider]:
+    found = Provider(session)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(found.serve(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    scheme, host = ("https", "localhost") if tls else ("http", "127.0.0.1")
+    found.url = f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield found
+    finally:
+        server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def transport(
+    limits: PoolLimits | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Http1Transport]:
+    found = Http1Transport(limits, tls)
+    try:
+        yield found
+    finally:
+        await found.close()
+
+
+def saying(*parts: bytes, then_close: bool = False) -> Session:
+    """Answers every request of a connection with ``parts``, one write each."""
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.001)
+            if then_close:
+                return
+
+    return session
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+def post(server: Provider, body: bytes = b"{}") -> HttpRequest:
+    return HttpRequest("POST", f"{server.url}/v1/chat?x=1", {"accept": "application/json"}, body)
+
+
+async def ask(client: Http1Transport, server: Provider, timeouts: Timeouts = PATIENT) -> HttpResponse:
+    return await client.send(post(server), timeouts)
+
+
+async def test_what_is_sent() -> None:
+    seen: list[bytes] = []
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            seen.append(await read_request(reader))
+            writer.write(answer(b"ok"))
+
+    async with provider(session) as server, transport() as client:
+        assert await (await client.send(post(server, b"abc"), PATIENT)).body() == b"ok"
+        await (await client.send(HttpRequest("GET", server.url, {}), PATIENT)).body()
+        authority = server.url.removeprefix("http://")
+        assert seen == [
+            f"POST /v1/chat?x=1 HTTP/1.1\r\nhost: {authority}\r\naccept: application/json\r\n".encode()
+            + b"content-length: 3\r\n\r\nabc",
+            f"GET / HTTP/1.1\r\nhost: {authority}\r\n\r\n".encode(),
+        ]
+        with pytest.raises(ValueError, match="line break"):
+            await client.send(HttpRequest("GET", server.url, {"x": "a\r\nb: c"}), PATIENT)
+
+
+async def test_connections_are_reused_while_the_server_keeps_them() -> None:
+    async with provider(saying(answer(b"one"))) as server, transport() as client:
+        reused = []
+        for _ in range(3):
+            response = await ask(client, server)
+            assert (response.status, await response.body()) == (200, b"one")
+            reused.append(response.phases.reused)
+        assert (reused, server.connections) == ([False, True, True], 1)
+    closing = saying(answer(b"one", "connection: close\r\n"))
+    async with provider(closing) as server, transport() as client:
+        for _ in range(2):
+            assert await (await ask(client, server)).body() == b"one"
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("parts", "close", "expected"),
+    [
+        ((b"HTTP/1.1 200 OK\r\ncontent-le", b"ngth: 5\r\n\r\nhel", b"lo"), False, b"hello"),
+        ((b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r", b"\nlo\r\n0\r\n\r\n"), False, b"hello"),
+        ((b"HTTP/1.1 200 OK\r\n\r\nhello",), True, b"hello"),
+        ((b"HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello",), False, b"hello"),
+        ((b"HTTP/1.1 100 Continue\r\n\r\n", answer(b"hello")), False, b"hello"),
+        ((b"HTTP/1.1 204 No Content\r\n\r\n",), False, b""),
+        ((b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",), False, b""),
+    ],
+)  # fmt: skip
+async def test_bodies_of_every_framing(parts: tuple[bytes, ...], close: bool, expected: bytes) -> None:
+    async with provider(saying(*parts, then_close=close)) as server, transport() as client:
+        for _ in range(2):
+            assert await (await ask(client, server)).body() == expected
+
+
+async def test_repeated_spellings_of_headers_are_one() -> None:
+    head = b"HTTP/1.1 200 OK\r\nCONTENT-Length: 0\r\nX-Request-ID: 7\r\nRetry-After: 3\r\nx-Own: \xe9\r\n\r\n"
+    async with provider(saying(head)) as server, transport() as client:
+        found = (await ask(client, server)).headers
+        assert found == {"content-length": "0", "x-request-id": "7", "retry-after": "3", "x-own": "é"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((b"hello\r\n\r\n",), BadResponse),
+        ((b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",), BadResponse),
+        ((b"HTTP/1.1 200 OK\r\nbig: " + b"x" * 70_000 + b"\r\n\r\n",), BadResponse),
+        ((b"HTTP/1.1 200 OK\r\n",), ConnectionBroken),
+        ((b"",), ConnectionBroken),
+    ],
+)
+async def test_what_is_no_answer(parts: tuple[bytes, ...], expected: type[TransportError]) -> None:
+    async with provider(saying(*parts, then_close=True)) as server, transport() as client:
+        with pytest.raises(expected):
+            await ask(client, server)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n",
+    ],
+)
+async def test_a_body_cut_short_gives_what_came_and_then_the_error(head: bytes) -> None:
+    async with provider(saying(head + b"hello", then_close=True)) as server, transport() as client:
+        response = await ask(client, server)
+        assert await response.chunk() == b"hello"
+        with pytest.raises(ConnectionBroken):
+            await response.chunk()
+
+
+async def test_an_idle_connection_the_server_closed_costs_one_silent_retry() -> None:
+    gate = asyncio.Event()
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(answer(b"first"))
+        await read_request(reader)  # the second request is swallowed, as by a server that is just closing
+        gate.set()
+
+    async with provider(session) as server, transport() as client:
+        assert await (await ask(client, server)).body() == b"first"
+        assert await (await ask(client, server)).body() == b"first"
+        assert (gate.is_set(), server.connections) == (True, 2)
+
+
+async def test_an_answer_that_has_begun_is_never_asked_for_again() -> None:
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(answer(b"first"))
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200")
+
+    async with provider(session) as server, transport() as client:
+        await (await ask(client, server)).body()
+        with pytest.raises(ConnectionBroken):
+            await ask(client, server)
+        assert server.connections == 1
+
+
+async def test_a_connection_closed_after_an_answer_without_length_is_no_answer_to_the_next() -> None:
+    """The state of one exchange must not leak into the next on the same connection."""
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await read_request(reader)
+
+    async with provider(session) as server, transport() as client:
+        for number in range(1, 4):
+            assert (await ask(client, server)).status == 204
+            assert server.connections == number
+
+
+@pytest.mark.parametrize("surplus", [answer(b"unasked"), b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nuna"])
+async def test_an_answer_nobody_asked_for_is_not_taken_for_the_next(surplus: bytes) -> None:
+    async with provider(saying(answer(b"asked") + surplus)) as server, transport() as client:
+        for _ in range(3):
+            assert await (await ask(client, server)).body() == b"asked"
+        assert server.connections == 3
+
+
+async def test_each_timeout_bounds_its_own_phase() -> None:
+    partial = b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello"
+    quick = Timeouts(connect_s=20, first_byte_s=0.1, between_bytes_s=20, total_s=60)
+    async with provider(silent) as server, transport() as client:
+        with pytest.raises(FirstByteTimeout, match=r"no answer within 0\.1 s"):
+            await ask(client, server, quick)
+        with pytest.raises(TotalTimeout):
+            await ask(client, server, Timeouts(20, 20, 20, 0.1))
+        await until(lambda: server.ended == 2)
+    async with provider(saying(partial)) as server, transport() as client:
+        response = await ask(client, server, Timeouts(20, 20, 0.1, 60))
+        assert await response.chunk() == b"hello"
+        with pytest.raises(StallTimeout, match=r"no byte for 0\.1 s"):
+            await response.chunk()
+        response = await ask(client, server)
+        await response.chunk()
+        with pytest.raises(FirstByteTimeout, match="no token"):
+            await response.chunk(asyncio.get_running_loop().time() + 0.1)
+        await until(lambda: server.ended == 2)
+
+
+async def test_a_short_timeout_after_a_long_one_on_the_same_connection_holds() -> None:
+    """One timer serves all exchanges of a connection."""
+    answers = [answer(b"first"), b""]
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for each in answers:
+            await read_request(reader)
+            writer.write(each)
+        await reader.read()
+
+    async with provider(session) as server, transport() as client:
+        await (await ask(client, server)).body()
+        with pytest.raises(FirstByteTimeout):
+            await ask(client, server, Timeouts(20, 0.1, 20, 60))
+        assert server.connections == 1
+
+
+async def test_a_slow_but_steady_answer_is_no_stall() -> None:
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n")
+        for _ in range(20):
+            await asyncio.sleep(0.05)
+            writer.write(b"x")
+
+    async with provider(session) as server, transport() as client:
+        response = await ask(client, server, Timeouts(20, 20, 0.7, 60))
+        assert await response.body() == b"x" * 20
+
+
+async def test_connecting_can_fail_in_several_ways() -> None:
+    async with transport() as client:
+        with pytest.raises(ConnectFailed) as refused:
+            await client.send(HttpRequest("GET", f"http://127.0.0.1:{free_port()}/", {}), PATIENT)
+        assert refused.value.kind == "refused"
+        with pytest.raises(ConnectFailed) as unknown:
+            await client.send(HttpRequest("GET", "http://no-such-host.invalid/", {}), PATIENT)
+        assert unknown.value.kind == "dns"
+    with socket.socket() as full:  # a backlog that is full lets nobody in
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/"
+        others = [socket.socket() for _ in range(8)]
+        for each in others:
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        async with transport() as client:
+            with pytest.raises(ConnectTimeout, match=r"within 0\.2 s"):
+                await client.send(HttpRequest("GET", url, {}), Timeouts(0.2, 20, 20, 60))
+        for each in others:
+            each.close()
+
+
+async def test_tls_is_verified(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    async with provider(saying(answer(b"secret")), context) as server:
+        async with transport(tls=ssl.create_default_context(cafile=str(certificate))) as client:
+            for _ in range(2):
+                assert await (await ask(client, server)).body() == b"secret"
+            assert server.connections == 1
+        async with transport() as client:
+            with pytest.raises(ConnectFailed) as failed:
+                await ask(client, server)
+            assert failed.value.kind == "tls"
+
+
+async def test_an_answer_larger_than_the_buffer_leaves_the_connection_usable() -> None:
+    """Reading pauses when the buffer is full; a connection that went back to its pool must not stay deaf."""
+    limits = PoolLimits(buffer_bytes=1000)
+    async with provider(saying(answer(b"x" * 3_000_000))) as server, transport(limits) as client:
+        for _ in range(4):
+            response = await ask(client, server)
+            await asyncio.sleep(0.02)
+            assert len(await response.body()) == 3_000_000
+        assert server.connections == 1
+
+
+async def test_a_slow_reader_slows_the_provider() -> None:
+    written = 0
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(1000):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+            written += 1
+
+    async with provider(session) as server, transport(PoolLimits(buffer_bytes=10_000)) as client:
+        response = await ask(client, server)
+        await response.chunk()
+        settled, before = 0, -1
+        while settled < 20:
+            settled, before = (settled + 1 if written == before else 0), written
+            await asyncio.sleep(0.01)
+        assert written < 900
+        response.close()
+        await until(lambda: server.ended == 1)
+
+
+async def test_too_large_an_answer_is_an_error() -> None:
+    async with provider(saying(answer(b"x" * 100_000))) as server, transport() as client:
+        with pytest.raises(ResponseTooLarge):
+            await (await ask(client, server)).body(10_000)
+
+
+async def test_cancelling_closes_the_connection() -> None:
+    async with provider(silent) as server, transport() as client:
+        task = asyncio.create_task(ask(client, server))
+        await until(lambda: server.connections == 1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await until(lambda: server.ended == 1)
+
+
+async def test_the_pool_is_bounded_and_hands_free_places_on() -> None:
+    release = asyncio.Event()
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            await release.wait()
+            writer.write(answer(b"ok"))
+
+    async with provider(session) as server, transport(PoolLimits(per_origin=2)) as client:
+        asked = [asyncio.create_task(ask(client, server)) for _ in range(6)]
+        await until(lambda: server.connections == 2)
+        asked[3].cancel()  # one of those that wait
+        release.set()
+        done = await asyncio.gather(*asked, return_exceptions=True)
+        assert [isinstance(each, asyncio.CancelledError) for each in done] == [i == 3 for i in range(6)]
+        assert server.connections == 2
+        release.clear()
+        busy = [asyncio.create_task(ask(client, server)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(ConnectTimeout):
+            await ask(client, server, Timeouts(0.1, 20, 20, 60))
+        release.set()
+        await asyncio.gather(*busy)
+
+
+async def test_a_place_that_failed_to_connect_goes_to_the_next_in_line() -> None:
+    port = free_port()
+    async with transport(PoolLimits(per_origin=1)) as client:
+        request = HttpRequest("GET", f"http://127.0.0.1:{port}/", {})
+        asked = [client.send(request, PATIENT) for _ in range(5)]
+        done = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(each, ConnectFailed) for each in done)
+
+
+async def test_connections_idle_for_too_long_are_not_used() -> None:
+    async with provider(saying(answer(b"ok"))) as server, transport(PoolLimits(idle_s=0)) as client:
+        for number in range(1, 4):
+            await (await ask(client, server)).body()
+            await asyncio.sleep(0.002)
+            assert server.connections == number
+        await until(lambda: server.ended >= 2)
