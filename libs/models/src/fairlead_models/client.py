@@ -1,5 +1,6 @@
 """Calling one provider: wire and transport together, every failure as a ProviderError with its class."""
 
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from fairlead_common.outcomes import ErrorClass
 from fairlead_models.errors import ProviderError
 from fairlead_models.policy import settle
 from fairlead_models.providers import ProviderSpec
+from fairlead_models.rate_limits import UNKNOWN, RateLimits, rate_limits
 from fairlead_models.transport.protocol import (
     BadResponse,
     ConnectFailed,
@@ -25,7 +27,15 @@ from fairlead_models.transport.protocol import (
     Transport,
     TransportError,
 )
-from fairlead_models.unified import ChatChunk, ChatRequest, ChatResponse, EncodedRequest, Unhonoured
+from fairlead_models.unified import (
+    ChatChunk,
+    ChatRequest,
+    ChatResponse,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    EncodedRequest,
+    Unhonoured,
+)
 from fairlead_models.wires.protocol import StreamDecoder, Wire
 
 _CLASSES: dict[type[TransportError], ErrorClass] = {
@@ -49,6 +59,19 @@ class Answer:
     status: int
     phases: Phases
     warnings: tuple[Unhonoured, ...] = ()
+    rate_limits: RateLimits = UNKNOWN
+    """What the provider said of its limits."""
+
+
+@dataclass(slots=True)
+class EmbeddingAnswer:
+    """A complete answer with vectors; see ``Answer``."""
+
+    response: EmbeddingResponse
+    status: int
+    phases: Phases
+    warnings: tuple[Unhonoured, ...] = ()
+    rate_limits: RateLimits = UNKNOWN
 
 
 @dataclass(slots=True)
@@ -63,6 +86,7 @@ class ChunkStream:
     phases: Phases
     provider_request_id: str | None = None
     warnings: tuple[Unhonoured, ...] = ()
+    rate_limits: RateLimits = UNKNOWN
 
     async def next(self, by: float | None = None) -> list[ChatChunk]:
         """The next chunks; empty = the stream has ended as its protocol demands.
@@ -136,7 +160,32 @@ class ProviderClient:
             raise
         finally:
             http.close()
-        return Answer(response, http.status, http.phases, encoded.warnings)
+        limits = rate_limits(http.headers, time.time())
+        return Answer(response, http.status, http.phases, encoded.warnings, limits)
+
+    async def embed(
+        self,
+        request: EmbeddingRequest,
+        model: str,
+        timeouts: Timeouts | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> EmbeddingAnswer:
+        """The vectors of all inputs. Raises ProviderError."""
+        try:
+            encoded = self.wire.encode_embeddings(request, model)
+            encoded.warnings = settle(encoded.warnings, request.unsupported)
+            http = await self._send(encoded, model, timeouts, headers)
+            try:
+                response = self.wire.decode_embeddings(http.headers, await http.body(), len(request.inputs))
+            except TransportError as error:
+                raise self.failure(error, model, in_stream=True) from error
+            finally:
+                http.close()
+        except ProviderError as error:
+            error.provider, error.model = self.spec.name, model
+            raise
+        limits = rate_limits(http.headers, time.time())
+        return EmbeddingAnswer(response, http.status, http.phases, encoded.warnings, limits)
 
     async def open_stream(
         self,
@@ -157,7 +206,10 @@ class ProviderClient:
             )
         decoder = (encoded.wire or self.wire).stream_decoder(request.n or 1)
         request_id = http.headers.get("x-request-id") or http.headers.get("request-id")
-        return ChunkStream(http, decoder, self, model, http.status, http.phases, request_id, encoded.warnings)
+        limits = rate_limits(http.headers, time.time())
+        return ChunkStream(
+            http, decoder, self, model, http.status, http.phases, request_id, encoded.warnings, limits
+        )
 
     @asynccontextmanager
     async def streaming(

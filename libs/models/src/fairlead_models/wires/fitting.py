@@ -26,9 +26,15 @@ from fairlead_models.unified import (
 from fairlead_models.wires.protocol import unsupported
 
 MEANINGFUL = frozenset(
-    "functions function_call audio web_search_options mcp_servers container prompt background".split()
+    "functions function_call audio web_search_options mcp_servers container inference_geo max_tokens".split()
 )
 """Parameters of callers' formats without which the answer would be another one."""
+
+HINTS = frozenset(
+    "cache_control prompt_cache_key prompt_cache_retention prompt_cache_options service_tier diagnostics store"
+    " stream_options safety_identifier".split()
+)
+"""Parameters that only concern price, caching or records: left out, the answer is the same."""
 
 BUDGETS: dict[Effort, int] = {
     "none": 0,
@@ -99,8 +105,13 @@ def extras(request: ChatRequest, known: Iterable[str] = ()) -> list[Unhonoured]:
         if name in MEANINGFUL or name.startswith("tools.") or (name == "modalities" and value != ["text"]):
             raise unsupported(f"'{name}' is not offered by this provider", name)
         if name != "modalities":
-            found.append(Unhonoured(name, "unknown to this provider's wire"))
+            found.append(Unhonoured(name, "unknown to this provider's wire", note=name in HINTS))
     return found
+
+
+def embedding_extras(request: EmbeddingRequest) -> list[Unhonoured]:
+    """A warning for each parameter of an embeddings request that nobody here knows."""
+    return [Unhonoured(name, "unknown to this provider's wire") for name in request.extra]
 
 
 def one_choice(request: ChatRequest) -> list[Unhonoured]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fairlead_models.unified import EmbeddingRequest, EmbeddingResponse, Unhonoured, Usage
-from fairlead_models.wires.fitting import texts_only
+from fairlead_models.wires.fitting import embedding_extras, texts_only
 from fairlead_models.wires.openai.embeddings import user_left_out
 from fairlead_models.wires.protocol import Headers, load_object, malformed
 from fairlead_models.wires.reading import SHAPE_ERRORS, as_int, numbers, record
@@ -21,7 +21,7 @@ DEFAULT_PURPOSE = "search_document"
 
 def body_of(request: EmbeddingRequest, model: str) -> tuple[dict[str, Any], list[Unhonoured]]:
     """(body, warnings). Raises ProviderError(UNSUPPORTED) for inputs given as tokens."""
-    warnings = user_left_out(request, "Cohere")
+    warnings = user_left_out(request, "Cohere") + embedding_extras(request)
     purpose = PURPOSES.get(request.input_type or DEFAULT_PURPOSE)
     if purpose is None:
         purpose = DEFAULT_PURPOSE

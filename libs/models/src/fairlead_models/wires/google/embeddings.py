@@ -3,7 +3,7 @@
 from typing import Any
 
 from fairlead_models.unified import EmbeddingRequest, EmbeddingResponse, Unhonoured
-from fairlead_models.wires.fitting import texts_only
+from fairlead_models.wires.fitting import embedding_extras, texts_only
 from fairlead_models.wires.google.decode import usage_of
 from fairlead_models.wires.protocol import Headers, load_object, malformed
 from fairlead_models.wires.reading import SHAPE_ERRORS, numbers, records
@@ -19,7 +19,7 @@ TASKS = {
 
 def body_of(request: EmbeddingRequest, model: str) -> tuple[dict[str, Any], list[Unhonoured]]:
     """(body, warnings). Raises ProviderError(UNSUPPORTED) for inputs given as tokens."""
-    warnings = []
+    warnings = embedding_extras(request)
     if request.user is not None:
         warnings.append(Unhonoured("user", "not offered by the Gemini API"))
     task = TASKS.get(request.input_type or "")

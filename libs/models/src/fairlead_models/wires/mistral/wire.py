@@ -47,7 +47,7 @@ class MistralWire(OpenAIWire):
         body: dict[str, Any] = {"model": model, "input": request.inputs, "encoding_format": "base64"}
         if request.dimensions is not None:
             body["output_dimension"] = request.dimensions
-        warnings = embeddings.input_type_left_out(request)
+        warnings = embeddings.input_type_left_out(request) + fitting.embedding_extras(request)
         warnings += embeddings.user_left_out(request, "Mistral")
         fitting.texts_only(request)
         return EncodedRequest("POST", "/v1/embeddings", {}, dump(body), tuple(warnings))

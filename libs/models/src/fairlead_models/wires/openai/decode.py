@@ -1,5 +1,6 @@
 """Reading chat-completions answers: choices, usage, and what a chunk of a stream brings."""
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -157,7 +158,7 @@ def choice_of(found: dict[str, Any], place: int, wire: str) -> Choice:
     said, thoughts = content_of(message.get("content"), wire)
     plain = _reasoning_of(message)
     thoughts = details_of(message, wire) or thoughts or ([Thought(plain, wire=wire)] if plain else [])
-    calls = [_call(call) for call in records(message.get("tool_calls"))]
+    calls = [_call(call, at) for at, call in enumerate(records(message.get("tool_calls")))]
     finish = finish_of(found.get("finish_reason"), wire)
     if calls and finish is FinishReason.STOP:
         finish = FinishReason.TOOL_CALLS
@@ -173,8 +174,13 @@ def choice_of(found: dict[str, Any], place: int, wire: str) -> Choice:
     )
 
 
-def _call(found: dict[str, Any]) -> ToolCall:
-    identity = optional_text(found.get("id")) or ""
+def made_up_id(seed: object, place: int) -> str:
+    """An id for a call that came without one, the same for the same answer."""
+    return f"call_{hashlib.sha256(str(seed).encode()).hexdigest()[:16]}_{place}"
+
+
+def _call(found: dict[str, Any], place: int) -> ToolCall:
+    identity = optional_text(found.get("id")) or made_up_id(found, place)
     if found.get("type") == "custom":
         custom = record(found["custom"])
         return ToolCall(identity, text(custom["name"]), text(custom["input"]))

@@ -4,6 +4,7 @@ from typing import Any
 
 from fairlead_models.embeddings import floats_of
 from fairlead_models.unified import EmbeddingRequest, EmbeddingResponse, Unhonoured
+from fairlead_models.wires.fitting import embedding_extras
 from fairlead_models.wires.openai.decode import request_id_of, usage_of
 from fairlead_models.wires.openai.errors import error_in_200, is_error
 from fairlead_models.wires.protocol import Headers, load_object, malformed
@@ -17,7 +18,7 @@ def body_of(request: EmbeddingRequest, model: str) -> tuple[dict[str, Any], list
         body["dimensions"] = request.dimensions
     if request.user is not None:
         body["user"] = request.user
-    return body, input_type_left_out(request)
+    return body, input_type_left_out(request) + embedding_extras(request)
 
 
 def input_type_left_out(request: EmbeddingRequest) -> list[Unhonoured]:

@@ -6,7 +6,7 @@ from fairlead_models.drift import DRIFT
 from fairlead_models.failures import failed_finish
 from fairlead_models.unified import ChatChunk, FinishReason
 from fairlead_models.wires.events import EventDecoder, OpenChoices
-from fairlead_models.wires.openai.decode import KNOWN_TOP, chunk_of, usage_of
+from fairlead_models.wires.openai.decode import KNOWN_TOP, chunk_of, made_up_id, usage_of
 from fairlead_models.wires.openai.errors import error_in_200, is_error
 from fairlead_models.wires.protocol import truncated
 from fairlead_models.wires.reading import label, optional_record, records
@@ -20,13 +20,14 @@ class OpenAIStream(EventDecoder):
         choices: how many were asked for.
     """
 
-    __slots__ = ("_called", "_choices", "_wire")
+    __slots__ = ("_called", "_calls", "_choices", "_wire")
 
     def __init__(self, wire: str, choices: int = 1) -> None:
         super().__init__()
         self._wire = wire
         self._choices = OpenChoices(choices)
         self._called: set[int] = set()
+        self._calls: set[tuple[int, int]] = set()
 
     def read(self, event: str, found: dict[str, Any], chunks: list[ChatChunk]) -> None:
         """See ``EventDecoder.read``."""
@@ -50,7 +51,11 @@ class OpenAIStream(EventDecoder):
                 chunk.raw = None
 
     def _note(self, chunk: ChatChunk, choice: dict[str, Any]) -> None:
-        if chunk.tool_calls:
+        for call in chunk.tool_calls or ():
+            place = (chunk.index, call.index)
+            if place not in self._calls and call.id is None:
+                call.id = made_up_id(f"{chunk.id}{call.name}", call.index)
+            self._calls.add(place)
             self._called.add(chunk.index)
         if chunk.finish_reason is FinishReason.ERROR:
             detail = optional_record(choice.get("error")).get("message")
