@@ -13,7 +13,7 @@ from fairlead_common.snapshots.publisher import SnapshotPublisher
 from faststream.nats import NatsMessage
 from nats.aio.client import Client
 
-from fairlead_health.domain.score import FORMULA, Span, availability
+from fairlead_health.domain.score import FORMULA
 from fairlead_health.probes import Prober
 from fairlead_health.store import HealthStore, Minute, merged
 
@@ -25,7 +25,6 @@ WINDOWS = {
     "7d": timedelta(days=7),
     "30d": timedelta(days=30),
 }
-DAY_S = 86_400.0
 
 
 class HealthApi:
@@ -72,14 +71,17 @@ class HealthApi:
         """One provider with windows."""
         self._known(request.provider)
         now = datetime.now(UTC)
-        windows = []
+        windows: list[ops.Window] = []
         rows = await self._store.windows(request.provider, now - WINDOWS["30d"])
         for name, length in WINDOWS.items():
             since = (now - length).replace(second=0, microsecond=0)
             recent = [row for row in rows if row["minute"] >= since]
             windows.append(_window(name, None, merged(recent)))
-            for model in sorted({row["model"] for row in recent}):
-                windows.append(_window(name, model, merged(row for row in recent if row["model"] == model)))
+            models = sorted({row["model"] for row in recent})
+            windows += [
+                _window(name, model, merged(row for row in recent if row["model"] == model))
+                for model in models
+            ]
         health = await self._health(request.provider)
         return ops.ProviderDetail(health=health, windows=windows, score_formula=FORMULA)
 
@@ -100,14 +102,14 @@ class HealthApi:
 
     async def acknowledge(self, request: ops.Acknowledge) -> AlertRaised:
         """Somebody looks after an alert."""
-        alert = await self._store.alert(request.alert_id)
+        alert = await self._store.acknowledge(request.alert_id, request.by)
         if alert is None:
             raise RpcError(404, "unknown_alert", f"there is no alert '{request.alert_id}'")
         if alert.ends_at is not None:
             raise RpcError(
                 409, "already_resolved", "the alert is resolved already; nothing needs to be acknowledged"
             )
-        return await self._store.acknowledge(alert, request.by)
+        return alert
 
     async def silence(self, request: ops.SilenceIn) -> Empty:
         """Nobody is to be told for a while."""
@@ -175,15 +177,10 @@ class HealthApi:
             state = ProviderStatus(
                 provider=provider, status=Status.UNKNOWN, since=now, sequence=0, reason="nothing was seen yet"
             )
-            return ops.ProviderHealth(**state.model_dump(), coverage_percentage=0.0)
+            return ops.ProviderHealth.model_validate({**state.model_dump(), "coverage_percentage": 0.0})
         state = ProviderStatus.model_validate_json(found[1])
-        rows = await self._store.history(provider, now - timedelta(seconds=DAY_S), 5000)
-        spans = [
-            Span(row["status"], row["started_at"].timestamp(), (row["ended_at"] or now).timestamp())
-            for row in rows
-        ]
-        coverage = availability(spans, now.timestamp(), DAY_S).coverage
-        return ops.ProviderHealth(**state.model_dump(), coverage_percentage=round(100 * coverage, 4))
+        coverage = state.coverage_percentage or 0.0
+        return ops.ProviderHealth.model_validate({**state.model_dump(), "coverage_percentage": coverage})
 
 
 def _window(name: str, model: str | None, found: Minute) -> ops.Window:

@@ -76,6 +76,7 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.SET_MAINTENANCE, api.set_maintenance)
     answer(runtime.broker, ops.END_MAINTENANCE, api.end_maintenance)
     runtime.spawn(partial(states.follow, runtime.client))
+    runtime.spawn(prober.work)
     runtime.spawn(aggregator.run)
     runtime.spawn(partial(keep_house, api, store))
 

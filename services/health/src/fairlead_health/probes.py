@@ -1,8 +1,8 @@
-"""Probes: recurring schedules inside JetStream, executed by any replica, one tick once.
+"""Probes: ticks of the schedules inside JetStream, executed by any replica, one tick once.
 
-A schedule is a message on ``probes.schedule.<provider>``; publishing it again replaces it. Its ticks arrive on
-``probes.due.<provider>``, a durable that all replicas share. Results travel as ``calls.completed`` frames, so a probe
-counts through the same door as live traffic.
+Ticks arrive on ``probes.due.<provider>``, by a durable that all replicas share. Taking a tick only queues the probe, so
+that a provider that hangs holds up nobody else's. Results travel as ``calls.completed`` frames, so a probe counts through
+the same door as live traffic. What contradicts the known state is confirmed soon instead of at the next tick.
 """
 
 import asyncio
@@ -10,8 +10,10 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from fairlead_common.bus.publishing import JetStreamPublisher
+from fairlead_common.bus.redelivery import is_away
 from fairlead_common.events.calls import Attempt, Call, CallKind, CallsCompleted
 from fairlead_common.events.health import Status
 from fairlead_common.ids import new_id, stamp, utc_now
@@ -24,26 +26,19 @@ from fairlead_models.prices import cost_usd
 from fairlead_models.transport.protocol import Phases, Timeouts
 from fairlead_models.unified import ChatRequest, Message, Usage
 from faststream.nats import NatsMessage
-from nats.aio.client import Client
 
 logger = logging.getLogger(__name__)
 
-PROBE_TIMEOUTS = Timeouts(connect_s=3, first_byte_s=15, between_bytes_s=10, total_s=30)
-PROBE_OUTPUT_TOKENS = 16
-MAX_JITTER_S = 5.0
-FRESH_S = 10.0
+PROBE_TIMEOUTS: Final = Timeouts(connect_s=3, first_byte_s=15, between_bytes_s=10, total_s=30)
+PROBE_OUTPUT_TOKENS: Final = 16
+MAX_JITTER_S: Final = 5.0
+FRESH_S: Final = 10.0
 """A provider that live traffic has proven healthy this recently is not probed."""
-
-
-async def schedule(client: Client, provider: str, interval_s: int | None) -> None:
-    """Set the recurring schedule of a provider; None removes it."""
-    jetstream = client.jetstream(timeout=5)
-    subject = f"probes.schedule.{provider}"
-    if interval_s is None:
-        await jetstream.purge_stream("PROBES", subject=subject)
-        return
-    headers = {"Nats-Schedule": f"@every {interval_s}s", "Nats-Schedule-Target": f"probes.due.{provider}"}
-    await jetstream.publish(subject, b"", headers=headers)
+CONFIRMATIONS: Final = 2
+CONFIRM_GOOD_S: Final = 0.5
+"""Pause before an answer of an unwell provider is confirmed."""
+CONFIRM_BAD_S: Final = 2.0
+"""Pause before a failure of a healthy provider is confirmed."""
 
 
 def request_for(kind: str, model: str) -> ChatRequest:
@@ -80,33 +75,57 @@ class Prober:
         self._probe_of = probe_of
         self._status_of = status_of
         self._proven: dict[str, float] = {}
-        self.last_tick: dict[str, float] = {}
+        self._due: asyncio.Queue[str] = asyncio.Queue()
+        self._busy: set[str] = set()
 
-    def live_success(self, provider: str) -> None:
-        """Live traffic has just been answered by ``provider``."""
-        self._proven[provider] = time.monotonic()
+    def live_success(self, provider: str, age_s: float) -> None:
+        """Live traffic was answered by ``provider`` ``age_s`` seconds ago."""
+        self._proven[provider] = max(self._proven.get(provider, 0.0), time.monotonic() - age_s)
 
     async def on_tick(self, body: bytes, message: NatsMessage) -> None:
-        """A tick of a schedule. Ticks that waited too long for a worker are dropped: the next one is near."""
+        """A tick of a schedule: probe, unless that is under way, not wanted, or would tell nothing new."""
         provider = message.raw_message.subject.rpartition(".")[2]
-        self.last_tick[provider] = time.monotonic()
-        probe = self._probe_of(provider)
-        if provider not in self._clients or not probe.enabled:
-            return
-        status = self._status_of(provider)
-        if status is Status.MAINTENANCE:
-            return
-        proven = time.monotonic() - self._proven.get(provider, -1e9) < min(FRESH_S, probe.interval_s)
-        if status is Status.HEALTHY and proven:
-            return
-        if status is Status.HEALTHY:
-            await asyncio.sleep(jitter_s(provider, probe.interval_s))
-        await self.run(provider, probe)
+        if provider in self._clients and provider not in self._busy and self._is_wanted(provider):
+            self._busy.add(provider)
+            self._due.put_nowait(provider)
+
+    async def work(self) -> None:
+        """Execute what is due, for ever, each provider by itself."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(self._probe(await self._due.get()))
+
+    def _is_wanted(self, provider: str) -> bool:
+        probe, status = self._probe_of(provider), self._status_of(provider)
+        if not probe.enabled or status is Status.MAINTENANCE:
+            return False
+        age_s = time.monotonic() - self._proven.get(provider, -float("inf"))
+        return status is not Status.HEALTHY or age_s >= min(FRESH_S, probe.interval_s)
+
+    async def _probe(self, provider: str) -> None:
+        try:
+            probe = self._probe_of(provider)
+            if self._status_of(provider) is Status.HEALTHY:
+                await asyncio.sleep(jitter_s(provider, probe.interval_s))
+            call = await self.run(provider, probe)
+            for _ in range(CONFIRMATIONS):
+                if not contradicts(call, self._status_of(provider)):
+                    break
+                await asyncio.sleep(CONFIRM_BAD_S if call.state is CallState.FAILED else CONFIRM_GOOD_S)
+                call = await self.run(provider, probe)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            logger.warning("a probe of %s is lost: %s: %s", provider, type(error).__name__, error)
+        finally:
+            self._busy.discard(provider)
 
     async def run(self, provider: str, probe: ProbeIn) -> Call:
-        """Probe now and report the result as a call."""
+        """Probe now and report the result as a call. Where no model is known, the list of models must do."""
         client = self._clients[provider]
-        model = probe.model or cheapest(self._catalog, provider) or "unknown"
+        model = probe.model or cheapest(self._catalog, provider)
+        if model is None:
+            model, probe = "unknown", probe.model_copy(update={"kind": "cheap"})
         began, started_at = time.perf_counter(), utc_now()
         error: ProviderError | None = None
         ttft_ms: float | None = None
@@ -185,6 +204,14 @@ class Prober:
                 "attempts": (attempt,),
             }
         )
+
+
+def contradicts(call: Call, status: Status) -> bool:
+    """Whether a probe found something else than the known state; a rate limit contradicts nothing."""
+    error = call.attempts[0].error_class
+    if error is not None and not error.counts_against_provider:
+        return False
+    return (error is None) == (status in (Status.DOWN, Status.UNKNOWN))
 
 
 def jitter_s(provider: str, interval_s: int) -> float:

@@ -50,6 +50,23 @@ def minutes_of(frame: CallsCompleted) -> dict[tuple[str, str, datetime], Minute]
     return found
 
 
+PUT_ALERT = """
+INSERT INTO alert (alert_id, fingerprint, alertname, provider, severity, status, sequence, starts_at, ends_at, payload)
+SELECT :alert_id, :fingerprint, :alertname, :provider, :severity, :status, :sequence, :starts_at, :ends_at,
+    CAST(:payload AS jsonb)
+WHERE NOT EXISTS (SELECT FROM alert WHERE fingerprint = :fingerprint AND sequence > :sequence)
+ON CONFLICT (alert_id) DO UPDATE SET status = excluded.status, sequence = excluded.sequence,
+    ends_at = excluded.ends_at, payload = excluded.payload, updated_at = now()
+WHERE alert.sequence < excluded.sequence
+"""
+END_FORMER_EPISODE = """
+UPDATE alert SET status = 'resolved', ends_at = :starts_at, updated_at = now(),
+    payload = payload || jsonb_build_object('status', 'resolved', 'ends_at', CAST(:starts_at AS timestamptz))
+WHERE fingerprint = :fingerprint AND alert_id <> :alert_id AND ends_at IS NULL AND sequence < :sequence
+"""
+"""A fingerprint has one open episode; the end of the former one may have been lost with the bus."""
+
+
 class HealthStore:
     """One query each."""
 
@@ -93,7 +110,8 @@ class HealthStore:
     async def states(self) -> list[RowMapping]:
         """The saved state of every provider."""
         return await self._rows(
-            "SELECT provider, status, since, sequence, reason, last_check FROM provider_health ORDER BY provider"
+            "SELECT provider, status, since, sequence, reason, last_check, updated_at FROM provider_health"
+            " ORDER BY provider"
         )
 
     async def save_state(self, state: ProviderStatus) -> None:
@@ -136,35 +154,33 @@ class HealthStore:
         )
 
     async def save_alert(self, alert: AlertRaised) -> None:
-        """The alert's last transition; an older sequence changes nothing."""
-        await self._rows(
-            "INSERT INTO alert (alert_id, fingerprint, alertname, provider, severity, status, sequence, starts_at, ends_at,"
-            " payload) VALUES (:alert_id, :fingerprint, :alertname, :provider, :severity, :status, :sequence, :starts_at,"
-            " :ends_at, CAST(:payload AS jsonb)) ON CONFLICT (alert_id) DO UPDATE SET status = excluded.status,"
-            " sequence = excluded.sequence, ends_at = excluded.ends_at, payload = excluded.payload, updated_at = now()"
-            " WHERE alert.sequence < excluded.sequence",
-            alert_id=alert.alert_id,
-            fingerprint=alert.fingerprint,
-            alertname=alert.alertname,
-            provider=alert.provider,
-            severity=alert.severity.value,
-            status=alert.status.value,
-            sequence=alert.sequence,
-            starts_at=alert.starts_at,
-            ends_at=alert.ends_at,
-            payload=alert.to_json().decode(),
-        )
+        """The alert's last transition; one that is older than what is saved of its fingerprint changes nothing."""
+        values = {
+            "alert_id": alert.alert_id,
+            "fingerprint": alert.fingerprint,
+            "alertname": alert.alertname,
+            "provider": alert.provider,
+            "severity": alert.severity.value,
+            "status": alert.status.value,
+            "sequence": alert.sequence,
+            "starts_at": alert.starts_at,
+            "ends_at": alert.ends_at,
+            "payload": alert.to_json().decode(),
+        }
+        async with self._database.transaction() as session:
+            await _execute(session, END_FORMER_EPISODE, **values)
+            await _execute(session, PUT_ALERT, **values)
 
     async def alerts(self, *, active: bool, provider: str | None, limit: int) -> list[AlertRaised]:
         """Alerts, newest first."""
         rows = await self._rows(
-            "SELECT payload FROM alert WHERE (NOT :active OR ends_at IS NULL)"
+            "SELECT payload, acknowledged_by, ends_at FROM alert WHERE (NOT :active OR ends_at IS NULL)"
             " AND (CAST(:provider AS text) IS NULL OR provider = :provider) ORDER BY starts_at DESC LIMIT :limit",
             active=active,
             provider=provider,
             limit=limit,
         )
-        return [AlertRaised.model_validate(row["payload"]) for row in rows]
+        return [_alert(row) for row in rows]
 
     async def last_alerts(self) -> list[AlertRaised]:
         """The last transition of every fingerprint, to go on from after a restart."""
@@ -173,29 +189,31 @@ class HealthStore:
         )
         return [AlertRaised.model_validate(row["payload"]) for row in rows]
 
-    async def alert(self, alert_id: str) -> AlertRaised | None:
-        """One alert."""
-        rows = await self._rows("SELECT payload FROM alert WHERE alert_id = :id", id=alert_id)
-        return AlertRaised.model_validate(rows[0]["payload"]) if rows else None
+    async def acknowledge(self, alert_id: str, by: str) -> AlertRaised | None:
+        """Note who looks after an alert, and give it as it is now; None when there is no such alert.
 
-    async def acknowledge(self, alert: AlertRaised, by: str) -> AlertRaised:
-        """The alert as acknowledged, saved."""
-        found = alert.model_copy(
-            update={"status": AlertStatus.ACKNOWLEDGED, "labels": {**alert.labels, "acknowledged_by": by}}
-        )
-        await self._rows(
-            "UPDATE alert SET status = 'acknowledged', acknowledged_by = :by, payload = CAST(:payload AS jsonb)"
-            " WHERE alert_id = :id AND ends_at IS NULL",
+        A resolved alert stays as it is. The holder of the lease tells of it.
+        """
+        rows = await self._rows(
+            "UPDATE alert SET acknowledged_by = CASE WHEN ends_at IS NULL THEN :by ELSE acknowledged_by END"
+            " WHERE alert_id = :id RETURNING payload, acknowledged_by, ends_at",
             by=by,
-            payload=found.to_json().decode(),
-            id=alert.alert_id,
+            id=alert_id,
         )
-        return found
+        return _alert(rows[0]) if rows else None
+
+    async def acknowledged(self) -> dict[str, str]:
+        """Open alert to who looks after it."""
+        rows = await self._rows(
+            "SELECT alert_id, acknowledged_by FROM alert WHERE ends_at IS NULL AND acknowledged_by IS NOT NULL"
+        )
+        return {row["alert_id"]: row["acknowledged_by"] for row in rows}
 
     async def silence(self, silence: SilenceIn) -> None:
         """Add a silence."""
         await self._rows(
-            "INSERT INTO alert_silence (provider, alertname, ends_at, reason) VALUES (:provider, :alertname, :ends_at, :reason)",
+            "INSERT INTO alert_silence (provider, alertname, ends_at, reason)"
+            " VALUES (:provider, :alertname, :ends_at, :reason)",
             **silence.model_dump(),
         )
 
@@ -240,6 +258,15 @@ class HealthStore:
     async def end_maintenance(self, provider: str) -> None:
         """End; nothing happens when there is none."""
         await self._rows("DELETE FROM maintenance WHERE provider = :provider", provider=provider)
+
+
+def _alert(row: RowMapping) -> AlertRaised:
+    """As it was told last; an acknowledgement shows before it was told."""
+    alert = AlertRaised.model_validate(row["payload"])
+    if row["acknowledged_by"] is None or row["ends_at"] is not None:
+        return alert
+    labels = {**alert.labels, "acknowledged_by": row["acknowledged_by"]}
+    return alert.model_copy(update={"status": AlertStatus.ACKNOWLEDGED, "labels": labels})
 
 
 async def _execute(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:

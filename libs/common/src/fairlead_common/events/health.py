@@ -52,6 +52,8 @@ class ProviderStatus(BaseModel):
     """Share of failed calls in the status window, 0 to 1; None = no calls."""
     uptime_percentage: float | None = None
     """0 to 100 over 24 h of known time; None = nothing known."""
+    coverage_percentage: float | None = None
+    """Share of the last 24 h that is known, 0 to 100."""
     last_check: AwareDatetime | None = None
     evidence: tuple[Evidence, ...] = ()
 

@@ -65,6 +65,8 @@ class Record:
     last_failure: float | None = None
     last_source: str = ""
     last_detail: str = ""
+    failed_refs: tuple[str, ...] = ()
+    """Ids of the last calls that failed."""
     last_check: float | None = None
     maintenance: bool = False
     changes: tuple[float, ...] = ()
@@ -83,7 +85,9 @@ class CallSeen:
     detail: str = ""
     latency_ms: float | None = None
     ended_at: float | None = None
-    """Unix seconds by the caller's clock; None = now."""
+    """Unix seconds; None = now."""
+    ref: str = ""
+    """Id of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ Observation = CallSeen | MaintenanceSet | Unwatched | Tick
 
 KEPT_S = 300.0
 CHANGES_KEPT = 8
+REFS_KEPT = 3
 MAX_PATIENCE = 16
 
 
@@ -166,6 +171,7 @@ def counted(record: Record, seen: CallSeen, now: float, settings: StatusSettings
         last_failure=record.last_failure if seen.ok else max(at, record.last_failure or at),
         last_source=seen.source,
         last_detail=seen.detail,
+        failed_refs=record.failed_refs if seen.ok else (*record.failed_refs, seen.ref)[-REFS_KEPT:],
     )
 
 
@@ -176,13 +182,14 @@ def judged(record: Record, now: float, settings: StatusSettings) -> Record:
     calls, failures, _ = window(record, now, min(settings.window_s, now - record.judged_from))
     share = failures / calls if calls >= settings.min_calls else 0.0
     failed = f"{failures} of {calls} calls failed in {settings.window_s:g} s"
-    if _fails(record, now, settings):
+    failing = record.failures_in_row >= settings.failures_to_down
+    if failing and _quiet_for(record.last_success, now, settings.failing_s):
         text = f"{record.failures_in_row} failures in a row ({record.last_source}: {record.last_detail})"
         return _to(record, Status.DOWN, text, now)
     if record.status is not Status.DOWN and share >= settings.down_share:
         return _to(record, Status.DOWN, failed, now)
     if record.status is not Status.DOWN and share >= settings.degraded_share:
-        return _to(record, Status.DEGRADED, failed, now)
+        return record if failing else _to(record, Status.DEGRADED, failed, now)
     return _better(record, share, now, settings)
 
 
@@ -202,15 +209,36 @@ def _better(record: Record, share: float, now: float, settings: StatusSettings) 
     return record
 
 
+def resumed(
+    record: Record,
+    status: Status,
+    since: float,
+    sequence: int,
+    reason: str,
+    last_check: float | None,
+    changes: tuple[float, ...] = (),
+) -> Record:
+    """What was counted on stand-by, with the status that others have decided; what is older than it decides nothing."""
+    failing = record.last_failure is not None and record.last_failure > since
+    answering = record.last_success is not None and record.last_success > since
+    return replace(
+        record,
+        status=status,
+        since=since,
+        sequence=sequence,
+        reason=reason,
+        maintenance=status is Status.MAINTENANCE,
+        last_check=max(filter(None, (record.last_check, last_check)), default=None),
+        changes=changes[-CHANGES_KEPT:],
+        failures_in_row=record.failures_in_row if failing else 0,
+        successes_in_row=record.successes_in_row if answering else 0,
+        judged_from=since if status is Status.HEALTHY else record.judged_from,
+    )
+
+
 def flapping(record: Record, now: float, settings: StatusSettings) -> bool:
     """True while good news must last longer because the status has changed so often."""
     return _patience(record, now, settings) > 1
-
-
-def _fails(record: Record, now: float, settings: StatusSettings) -> bool:
-    return record.failures_in_row >= settings.failures_to_down and _quiet_for(
-        record.last_success, now, settings.failing_s
-    )
 
 
 def _quiet_for(last: float | None, now: float, length_s: float) -> bool:
