@@ -13,7 +13,7 @@ def process(request: pytest.FixtureRequest) -> Iterator[Launched]:
         yield found
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def simulator(process: Launched) -> Iterator[Launched]:
     """The module's simulator as if it had just been started."""
     process.reset()

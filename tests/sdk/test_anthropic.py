@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -20,11 +21,12 @@ TOOLS: Any = [
 ]
 
 
-@pytest.fixture
-def client(simulator: Launched) -> anthropic.Anthropic:
-    return anthropic.Anthropic(
-        api_key="sk-test", base_url=simulator.url, max_retries=0, _strict_response_validation=True
-    )
+@pytest.fixture(scope="module")
+def client(process: Launched) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(
+        api_key="sk-test", base_url=process.url, max_retries=0, _strict_response_validation=True
+    ) as found:
+        yield found
 
 
 def says(*texts: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -19,11 +20,12 @@ TOOLS: Any = [
 ]
 
 
-@pytest.fixture
-def client(simulator: Launched) -> openai.OpenAI:
-    return openai.OpenAI(
-        api_key="sk-test", base_url=f"{simulator.url}/v1", max_retries=0, _strict_response_validation=True
-    )
+@pytest.fixture(scope="module")
+def client(process: Launched) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(
+        api_key="sk-test", base_url=f"{process.url}/v1", max_retries=0, _strict_response_validation=True
+    ) as found:
+        yield found
 
 
 def says(*texts: str) -> Any:
