@@ -200,15 +200,23 @@ def _without_login(url: str) -> list[str]:
 
 
 async def _until(stop: asyncio.Event, attempt: Callable[[], Awaitable[Result]]) -> Result | None:
-    """Try until it works; None when told to stop before."""
-    while not stop.is_set():
-        try:
-            return await attempt()
-        except (NatsError, OSError, TimeoutError) as error:
-            logger.warning("waiting for the bus: %s: %s", type(error).__name__, error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), RETRY_S)
-    return None
+    """Try until it works; None when told to stop before, also in the midst of an attempt, which may last for ever."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            trying = asyncio.ensure_future(attempt())
+            try:
+                await asyncio.wait({trying, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if trying.done():
+                    return trying.result()
+            except (NatsError, OSError, TimeoutError) as error:
+                logger.warning("waiting for the bus: %s: %s", type(error).__name__, error)
+                await asyncio.wait({stopping}, timeout=RETRY_S)
+            finally:
+                trying.cancel()
+        return None
+    finally:
+        stopping.cancel()
 
 
 async def retrying(what: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
