@@ -78,9 +78,13 @@ class Stack:
 
     @property
     def ready(self) -> bool:
-        """True from the moment at which the run says where everything is."""
-        running = self.process is not None and self.process.poll() is None
-        return running and (self.data_dir / "run.json").exists()
+        """True from the moment at which this run (not one that was killed before) says where everything is."""
+        if self.process is None or self.process.poll() is not None:
+            return False
+        try:
+            return bool(self.run["pid"] == self.process.pid)
+        except FileNotFoundError:
+            return False
 
     @property
     def output(self) -> str:
