@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from opentelemetry import trace
 from opentelemetry.propagate import extract
@@ -13,6 +13,8 @@ from fairlead_edge.dataplane.calls import RunningCall
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 
+UNTRACED = nullcontext()
+
 
 class CallTracer:
     """Traces calls; without a collector it only notes the caller's trace id."""
@@ -20,16 +22,19 @@ class CallTracer:
     def __init__(self, provider: TracerProvider | None) -> None:
         self._tracer = provider.get_tracer("fairlead.edge") if provider is not None else None
 
+    def tracing(self, call: RunningCall, traceparent: str | None) -> AbstractContextManager[object]:
+        """Around the handling of ``call``: a span, child of the caller's when he sent one."""
+        if self._tracer is not None:
+            return self._span(self._tracer, call, traceparent)
+        if traceparent is not None:
+            call.body["trace_id"] = _trace_id(traceparent)
+        return UNTRACED
+
+    @staticmethod
     @contextmanager
-    def tracing(self, call: RunningCall, traceparent: str | None) -> Iterator[None]:
-        """A span around the handling of ``call``, child of the caller's when he sent one."""
-        if self._tracer is None:
-            if traceparent is not None:
-                call.body["trace_id"] = _trace_id(traceparent)
-            yield
-            return
+    def _span(tracer: trace.Tracer, call: RunningCall, traceparent: str | None) -> Iterator[None]:
         context = extract({"traceparent": traceparent}) if traceparent else None
-        with self._tracer.start_as_current_span("chat.completions", context, SpanKind.SERVER) as span:
+        with tracer.start_as_current_span("chat.completions", context, SpanKind.SERVER) as span:
             call.body["trace_id"] = format(span.get_span_context().trace_id, "032x")
             try:
                 yield

@@ -4,7 +4,7 @@ One owner of retries: nothing below this tries again, except for an idle connect
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fairlead_common.decisions.plan import Plan, Reason, Step
@@ -21,6 +21,8 @@ from fairlead_edge.metrics import EdgeMetrics
 
 RETRY_AFTER_S = 2.0
 LIMITED_RETRY_AFTER_S = 5.0
+NOTHING_SHARE = 0.001
+"""So small a share of a call's time counts as nothing."""
 LEAST_S = 0.02
 """No attempt is given less."""
 
@@ -41,6 +43,16 @@ class Surroundings:
     metrics: EdgeMetrics
     bounds: Bounds
     budget: RetryBudget
+    _timeouts: dict[tuple[Timeouts, bool], Timeouts] = field(default_factory=dict)
+
+    def full_timeouts(self, spec: Timeouts, *, stream: bool) -> Timeouts:
+        """Bounds of an attempt that has all of a call's time, within those of its provider."""
+        found = self._timeouts.get((spec, stream))
+        if found is None:
+            first_s = spec.first_byte_s if stream else self.bounds.whole_answer_s
+            total_s = min(spec.total_s, self.bounds.request_s)
+            found = self._timeouts[spec, stream] = replace(spec, first_byte_s=first_s, total_s=total_s)
+        return found
 
 
 class Attempts:
@@ -97,10 +109,14 @@ class Attempts:
     def timeouts(self, spec: Timeouts, *, stream: bool) -> Timeouts:
         """Bounds of the attempt that begins now, within those of the provider and what is left of the call's time."""
         bounds = self._around.bounds
-        left_s = max(LEAST_S, bounds.request_s - self._call.elapsed_ms / 1000)
-        first_s = spec.first_byte_s if stream else bounds.whole_answer_s
-        self._hurried = left_s < min(first_s, spec.total_s)
-        return replace(spec, first_byte_s=first_s, total_s=min(spec.total_s, left_s))
+        spent_s = self._call.elapsed_ms / 1000
+        full = self._around.full_timeouts(spec, stream=stream)
+        if spent_s < NOTHING_SHARE * bounds.request_s:
+            self._hurried = False
+            return full
+        left_s = max(LEAST_S, bounds.request_s - spent_s)
+        self._hurried = left_s < min(full.first_byte_s, full.total_s)
+        return replace(full, total_s=min(full.total_s, left_s))
 
     def failed(self, target: Target, attempt: dict[str, Any], error: ProviderError) -> None:
         """The attempt, or the stream that came of it, has failed."""

@@ -25,6 +25,31 @@ MEGABYTE = 1024 * 1024
 PIPELINED = 8
 """With this many requests waiting on one connection, reading pauses."""
 
+NAMES: dict[bytes, str] = {}
+TARGETS: dict[bytes, tuple[str, bytes, bytes]] = {}
+"""Header names and request targets seen before, each as it came; both bounded in number and length."""
+REMEMBERED = 512
+REMEMBERED_BYTES = 128
+
+
+def header_name(name: bytes) -> str:
+    """``name`` in lower case, remembered in ``NAMES``."""
+    found = name.decode("latin-1").lower()
+    if len(NAMES) < REMEMBERED and len(name) <= REMEMBERED_BYTES:
+        NAMES[name] = found
+    return found
+
+
+def target_of(url: bytes) -> tuple[str, bytes, bytes]:
+    """(path, percent-decoded; query; path as it came), remembered in ``TARGETS``. Raises HttpParserError."""
+    parsed = httptools.parse_url(url)
+    raw_path = parsed.path or b"/"
+    path = raw_path.decode("latin-1")
+    found = (unquote(path) if "%" in path else path, parsed.query or b"", raw_path)
+    if len(TARGETS) < REMEMBERED and len(url) <= REMEMBERED_BYTES:
+        TARGETS[url] = found
+    return found
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -135,7 +160,7 @@ class Connection(asyncio.Protocol):
         """httptools: one header, or one trailer: those are counted and not kept."""
         self._count(len(name) + len(value))
         if not self._head_complete:
-            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+            self._headers[NAMES.get(name) or header_name(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """httptools: the head is complete."""
@@ -159,20 +184,18 @@ class Connection(asyncio.Protocol):
         if self._refusal is not None:
             return
         self.receiving = False
-        parsed = httptools.parse_url(self._url)
-        raw_path = parsed.path or b"/"
-        path = raw_path.decode("latin-1")
-        version = self._parser.get_http_version()
+        path, query, raw_path = TARGETS.get(self._url) or target_of(self._url)
+        modern = self._parser.get_http_version() == "1.1"
         request = Request(
             self._parser.get_method().decode("latin-1"),
-            unquote(path) if "%" in path else path,
-            parsed.query or b"",
+            path,
+            query,
             self._headers,
             self._body[0] if len(self._body) == 1 else b"".join(self._body),
             self._client,
-            self._parser.should_keep_alive() and version == "1.1",
+            modern and self._parser.should_keep_alive(),
             raw_path,
-            version == "1.1",
+            modern,
         )
         self._requests.append(request)
         self._wake()
