@@ -76,7 +76,7 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
             entries = {
                 k: (int(revision), base64.b64decode(str(data))) for k, (revision, data) in stored.items()
             }
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError, OSError) as error:
             logger.warning(
                 "the copy of %s at %s is damaged (%s); waiting for the bus", self.bucket, self._disk, error
             )
@@ -129,8 +129,13 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
             self._take(entry.key, entry.revision or 0, entry.value or b"")
 
     def _listing_done(self) -> None:
-        for key in set(self._raw) - (self._listed or set()):
-            self._drop(key)
+        if (
+            self._raw and not self._listed
+        ):  # a deleted key leaves a marker: not even that means that the bus lost its data
+            logger.warning("bucket %s is empty; keeping what was known until it is filled again", self.bucket)
+        else:
+            for key in set(self._raw) - (self._listed or set()):
+                self._drop(key)
         self._listed = None
         self._save()
         self.synced.set()
