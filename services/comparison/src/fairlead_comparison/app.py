@@ -25,7 +25,7 @@ from fairlead_comparison.store.results import ResultStore
 from fairlead_comparison.store.sums import SumStore
 
 HOUSEKEEPING_S: Final = 60.0
-FRAMES_AT_ONCE: Final = 100
+FRAMES_AT_ONCE: Final = 64
 
 
 async def wire(runtime: Runtime) -> None:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 from fairlead_common.bus.redelivery import PoisonMessage, dead_letter_body
@@ -13,7 +13,7 @@ from fairlead_common.events.calls import CallsCompleted
 from faststream.nats import NatsMessage
 from pydantic import ValidationError
 
-from fairlead_comparison.domain.observations import Observation, Unkeepable, chunks, midnight, observe
+from fairlead_comparison.domain.observations import Observation, Unkeepable, midnight, observe
 from fairlead_comparison.metrics import ComparisonMetrics
 from fairlead_comparison.store.observations import ObservationStore
 from fairlead_comparison.store.results import ResultStore
@@ -21,7 +21,7 @@ from fairlead_comparison.store.results import ResultStore
 logger = logging.getLogger(__name__)
 
 CALLS_AT_ONCE: Final = 5000
-"""Calls written in one transaction."""
+"""As soon as this many wait, they are written in one transaction."""
 
 BAD_DATA: Final = (
     asyncpg.DataError,
@@ -29,6 +29,14 @@ BAD_DATA: Final = (
     asyncpg.ProgramLimitExceededError,
 )
 """What Postgres says of a value that it cannot hold; trying again cannot help."""
+
+
+class Frame(NamedTuple):
+    """What can be kept of one frame, and its place in the batch."""
+
+    position: int
+    occurred_at: datetime
+    calls: list[Observation]
 
 
 class CallHandler:
@@ -49,42 +57,47 @@ class CallHandler:
     async def on_frames(self, bodies: list[bytes], message: NatsMessage) -> None:
         """Write a batch; a frame (or a call in it) that cannot be kept becomes a dead letter, the rest is written."""
         began, now = time.perf_counter(), self._clock()
-        oldest_kept = midnight(now - self._retention)
-        whole: list[tuple[int, list[Observation]]] = []
-        seen: list[datetime] = []
+        waiting: list[Frame] = []
+        oldest = now
         for position, body in enumerate(bodies):
-            try:
-                frame = CallsCompleted.model_validate_json(body)
-            except ValidationError as error:
-                await self._set_aside(message, position, error)
-                continue
-            found = [observe(call, frame.source, oldest_kept, now) for call in frame.calls]
-            whole.append((position, [each for each in found if isinstance(each, Observation)]))
-            seen.append(frame.occurred_at)
-            if bad := [each for each in found if isinstance(each, Unkeepable)]:
-                await self._set_aside(message, position, _complaint(bad))
-        await self._write_frames(whole, message)
-        if seen:
-            self._metrics.lag.set((self._clock() - min(seen)).total_seconds())
+            frame = await self._read(position, body, now, message)
+            if frame is not None:
+                waiting.append(frame)
+                oldest = min(oldest, frame.occurred_at)
+            if sum(len(each.calls) for each in waiting) >= CALLS_AT_ONCE:
+                await self._write(waiting, message)
+                waiting = []
+        await self._write(waiting, message)
+        self._metrics.lag.set((self._clock() - oldest).total_seconds())
         self._metrics.batch.observe(time.perf_counter() - began)
 
-    async def _write_frames(self, frames: list[tuple[int, list[Observation]]], message: NatsMessage) -> None:
+    async def _read(self, position: int, body: bytes, now: datetime, message: NatsMessage) -> Frame | None:
         try:
-            await self._write([each for _, calls in frames for each in calls])
+            event = CallsCompleted.model_validate_json(body)
+        except ValidationError as error:
+            await self._set_aside(message, position, error)
+            return None
+        oldest_kept = midnight(now - self._retention)
+        found = [observe(call, event.source, oldest_kept, now) for call in event.calls]
+        if bad := [each for each in found if isinstance(each, Unkeepable)]:
+            await self._set_aside(message, position, _complaint(bad))
+        return Frame(position, event.occurred_at, [each for each in found if isinstance(each, Observation)])
+
+    async def _write(self, frames: list[Frame], message: NatsMessage) -> None:
+        calls = [call for frame in frames for call in frame.calls]
+        try:
+            written = await self._store.write(calls)
         except BAD_DATA as error:
             if len(frames) == 1:
-                await self._set_aside(message, frames[0][0], error)
+                await self._set_aside(message, frames[0].position, error)
                 return
             logger.warning("a batch holds data that Postgres refuses (%s); writing its frames alone", error)
             for frame in frames:
-                await self._write_frames([frame], message)
-
-    async def _write(self, calls: list[Observation]) -> None:
-        for part in chunks(calls, CALLS_AT_ONCE):
-            written = await self._store.write(part)
-            self._metrics.calls.inc(written.calls)
-            self._metrics.attempts.inc(written.attempts)
-            self._metrics.repeated.inc(len(part) - written.calls)
+                await self._write([frame], message)
+            return
+        self._metrics.calls.inc(written.calls)
+        self._metrics.attempts.inc(written.attempts)
+        self._metrics.repeated.inc(len(calls) - written.calls)
 
     async def _set_aside(self, message: NatsMessage, position: int, error: Exception) -> None:
         await dead_letter_body(message, position, error)

@@ -171,7 +171,8 @@ def _welch(first: Mean, second: Mean) -> tuple[float, float]:
     a, b = first.error_sq, second.error_sq
     if a + b == 0:
         return 0.0, float(first.n + second.n - 2)
-    return math.sqrt(a + b), (a + b) ** 2 / (a * a / (first.n - 1) + b * b / (second.n - 1))
+    share = a / (a + b)
+    return math.sqrt(a + b), 1 / (share**2 / (first.n - 1) + (1 - share) ** 2 / (second.n - 1))
 
 
 def _t_interval(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fairlead_common import sketch
 from fairlead_common.operations.comparison import Metric
 
-from fairlead_comparison.domain.samples import Mean, Proportion, Quantile, Sample, design_effect
+from fairlead_comparison.domain.samples import Mean, Proportion, Quantile, Sample, design_effect, spread
 from fairlead_comparison.domain.sums import Sums, total
 
 
@@ -60,12 +60,11 @@ def tokens_per_s(blocks: Sequence[Sums]) -> Mean | None:
     if n < 2:
         return None
     ratio = sums.output_tokens / sums.generation_ms
-    spread = (
-        sums.output_tokens_sq - 2 * ratio * sums.tokens_times_ms + ratio * ratio * sums.generation_ms_sq
-    ) / (n - 1)
+    squares = sums.output_tokens_sq - 2 * ratio * sums.tokens_times_ms + ratio * ratio * sums.generation_ms_sq
+    variance = spread(squares / (n - 1), sums.output_tokens / n)
     residuals = [each.output_tokens - ratio * each.generation_ms for each in blocks]
-    variance = max(0.0, spread) * (1000 * n / sums.generation_ms) ** 2
-    return Mean(1000 * ratio, variance, n, design_effect(residuals, n, max(0.0, spread)))
+    per_s = 1000 * n / sums.generation_ms
+    return Mean(1000 * ratio, variance * per_s**2, n, design_effect(residuals, n, variance))
 
 
 def _quantile(blocks: Sequence[Mapping[int, int]], q: float) -> Quantile | None:

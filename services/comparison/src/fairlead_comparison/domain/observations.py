@@ -5,7 +5,7 @@ of NUL, numbers that no column can hold become unknown, and a call that cannot b
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from re import compile as pattern
@@ -194,11 +194,6 @@ def by_hour(minutes: dict[SumKey, Sums]) -> dict[SumKey, Sums]:
         hour = key._replace(minute=key.minute.replace(minute=0))
         found.setdefault(hour, Sums()).add(sums)
     return found
-
-
-def chunks(observations: Sequence[Observation], size: int) -> Iterable[Sequence[Observation]]:
-    """Parts of at most ``size`` calls."""
-    return (observations[start : start + size] for start in range(0, len(observations), size))
 
 
 def text(value: str, limit: int = MAX_TEXT) -> str:

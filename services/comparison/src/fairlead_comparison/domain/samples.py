@@ -35,6 +35,11 @@ class Limits(NamedTuple):
     high: float
 
 
+def spread(variance: float, mean: float) -> float:
+    """``variance`` without what is only rounding."""
+    return variance if variance > ZERO_SHARE * mean * mean else 0.0
+
+
 def design_effect(residuals: Sequence[float], n: int, variance: float) -> float:
     """Variance between blocks over that of independent observations, at least 1.
 
@@ -90,7 +95,7 @@ class Mean:
         """From sum and sum of squares; ``n`` at least 2."""
         mean = total / n
         variance = (total_sq - total * mean) / (n - 1)
-        return cls(mean, variance if variance > ZERO_SHARE * mean * mean else 0.0, n)
+        return cls(mean, spread(variance, mean), n)
 
     @property
     def error_sq(self) -> float:
