@@ -97,6 +97,9 @@ class Delivery:
         return body
 
     async def _good(self, headers: dict[str, str], body: bytes) -> None:
+        if self.active("comments"):
+            self.note("comments")
+            body = b"\n\n" + body
         drip = self.active("slow_drip")
         if drip is None:
             self.reply.send(200, headers, body)
@@ -144,8 +147,12 @@ class Delivery:
 
     def _sender(self, *, drift: bool) -> Callable[[bytes], Awaitable[None]]:
         drip = self.active("slow_drip")
+        comments = self.active("comments") is not None
 
         async def send(frame: bytes) -> None:
+            if comments:
+                self.note("comments")
+                frame = b": keep-alive\n\n" + frame
             if drift:
                 frame = mangle.changed(frame, mangle.with_unknown_fields)
             if drip is None:

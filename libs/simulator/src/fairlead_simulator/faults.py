@@ -34,6 +34,7 @@ KINDS = {
     "slow_first_token": "the first token takes delay_s (5) longer",
     "brownout": "everything takes factor (10) times as long",
     "slow_drip": "the answer comes in pieces of chunk_bytes (16) every interval_s (0.02)",
+    "comments": "comments between the events of a stream, blank lines before a whole answer, as gateways send them",
     "stall": "a stream stops after after_chunks (3) and stays open",
     "cut": "a stream's connection is cut after after_chunks (3)",
     "truncate": "a stream ends early as if it were complete, without the protocol's end",

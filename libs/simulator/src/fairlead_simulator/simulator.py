@@ -24,6 +24,7 @@ from fairlead_simulator.server import Gone, Listener, Reply, Request
 from fairlead_simulator.usage import PromptCache
 from fairlead_simulator.vendors.anthropic import Anthropic
 from fairlead_simulator.vendors.cohere import Cohere
+from fairlead_simulator.vendors.compatible import Compatible
 from fairlead_simulator.vendors.google import Google
 from fairlead_simulator.vendors.mistral import Mistral
 from fairlead_simulator.vendors.openai import OpenAI
@@ -35,6 +36,7 @@ VENDORS: dict[str, type[Any]] = {
     "google": Google,
     "mistral": Mistral,
     "cohere": Cohere,
+    "compatible": Compatible,
 }
 LIMITED = ("rate_limited", "slow_down", "spend_limit", "capacity")
 KEPT_REQUESTS = 500

@@ -158,8 +158,8 @@ def _ask(body: dict[str, Any], model: Model, thinks: Thinking | None) -> Ask:
         cached_from=CACHED_FROM,
         settings={name: body[name] for name in SETTINGS if body.get(name) is not None},
     )
-    _choose_tool(ask, body.get("tool_choice"))
-    _shape(ask, body.get("response_format"))
+    choose_tool(ask, body.get("tool_choice"))
+    shape(ask, body.get("response_format"))
     if marks(ask.prompt).blocked:
         raise refused(
             "Invalid prompt: your prompt was flagged as violating our usage policy.", code="invalid_prompt"
@@ -167,7 +167,8 @@ def _ask(body: dict[str, Any], model: Model, thinks: Thinking | None) -> Ask:
     return ask
 
 
-def _choose_tool(ask: Ask, choice: Any) -> None:
+def choose_tool(ask: Ask, choice: Any) -> None:
+    """Do as ``tool_choice`` says. Raises Flaw and Refused."""
     if choice in (None, "auto"):
         return
     if choice == "none":
@@ -222,7 +223,8 @@ def _bad_schema(message: str, param: str) -> Refused:
     return refused(f"Invalid schema for {message}", param, "invalid_function_parameters")
 
 
-def _shape(ask: Ask, wanted: Any) -> None:
+def shape(ask: Ask, wanted: Any) -> None:
+    """Answer in the form that ``response_format`` says. Raises Flaw and Refused."""
     if not wanted:
         return
     kind = wanted.get("type")
@@ -349,7 +351,11 @@ class ChatWriter:
 
     def whole(self, ask: Ask, answer: Answer) -> bytes:
         """See ``Writer.whole``."""
-        choices = [
+        return dumps(self.body(ask, answer))
+
+    def body(self, ask: Ask, answer: Answer) -> dict[str, Any]:
+        """The whole answer."""
+        choices: list[dict[str, Any]] = [
             {
                 "index": index,
                 "message": self._message(choice),
@@ -358,11 +364,12 @@ class ChatWriter:
             }
             for index, choice in enumerate(answer.choices)
         ]
-        head = self._head(ask, answer, "chat.completion")
-        return dumps({**head, "choices": choices, "usage": usage_of(answer.usage)})
+        head = self.head(ask, answer, "chat.completion")
+        return {**head, "choices": choices, "usage": usage_of(answer.usage)}
 
     @staticmethod
-    def _head(ask: Ask, answer: Answer, kind: str) -> dict[str, Any]:
+    def head(ask: Ask, answer: Answer, kind: str) -> dict[str, Any]:
+        """What whole answers and chunks have in common."""
         return {
             "id": f"chatcmpl-{answer.id}",
             "object": kind,
@@ -394,7 +401,7 @@ class ChatWriter:
 
     def frames(self, ask: Ask, answer: Answer) -> Frames:
         """See ``Writer.frames``."""
-        head = self._head(ask, answer, "chat.completion.chunk")
+        head = self.head(ask, answer, "chat.completion.chunk")
         if ask.include_usage:
             head["usage"] = None
 
