@@ -58,8 +58,8 @@ class Traits(BaseModel):
     """How the wire is told to think."""
     thinking_off: bool | None = None
     """Thinking can be switched off."""
-    api: Literal["chat", "responses", "responses_with_tools", "responses_with_effort"] | None = None
-    """OpenAI: when a request must go to the Responses API."""
+    api: Literal["chat", "responses", "responses_with_tools"] | None = None
+    """OpenAI: when a request must go to the Responses API: never, always, or when it has tools and the model reasons."""
     forced_tool_choice: bool | None = None
     """The model can be made to call a tool."""
     stop: bool | None = None

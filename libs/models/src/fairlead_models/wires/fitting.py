@@ -241,10 +241,15 @@ def own_thoughts(message: Message, wire: str, *, plain: bool = False) -> list[Th
 
 
 def foreign_thoughts(messages: list[Message], wire: str, *, plain: bool = False) -> list[Unhonoured]:
-    """A note when thinking in the history came from another provider, and is left out for that."""
-    if all(len(own_thoughts(m, wire, plain=plain)) == len(m.thoughts) for m in messages if m.thoughts):
-        return []
-    return [Unhonoured("messages", "thinking of another provider is not passed on", note=True)]
+    """A note when thinking in the history came from another provider, and is left out for that.
+
+    Thinking of this provider's own that carries no seal needs none: it may be left out.
+    """
+    for message in messages:
+        own = own_thoughts(message, wire, plain=plain)
+        if any(thought.wire != wire and thought not in own for thought in message.thoughts):
+            return [Unhonoured("messages", "thinking of another provider is not passed on", note=True)]
+    return []
 
 
 def arguments_object(arguments: str) -> dict[str, Any]:

@@ -8,9 +8,8 @@ def wants_responses(request: ChatRequest, profile: Profile) -> bool:
     """True when the chat-completions endpoint would refuse the request, or would lose what came in this format."""
     if request.raw_in(Format.OPENAI_RESPONSES) is not None or profile.api == "responses":
         return True
-    if not request.tools or request.reasoning_effort == "none":
+    if profile.api != "responses_with_tools" or not request.tools:
         return False
-    if profile.api == "responses_with_tools":
-        return True
-    asked = request.reasoning_effort is not None or request.reasoning_budget_tokens is not None
-    return profile.api == "responses_with_effort" and asked
+    if request.reasoning_effort is None and request.reasoning_budget_tokens is not None:
+        return request.reasoning_budget_tokens > 0
+    return (request.reasoning_effort or profile.reasoning_default or "medium") != "none"
