@@ -82,6 +82,8 @@ def test_down_needs_no_while() -> None:
         ("!!!!!!!", range(5, 6), [(3, "firing"), (5, "suppressed"), (6, "firing")]),
         ("!!!!...", range(10), [(3, "suppressed"), (6, "resolved")]),
         ("!!!!??", range(5), [(3, "suppressed"), (5, "firing")]),
+        ("!!!!!...", range(5), [(3, "suppressed"), (7, "resolved")]),
+        ("!!!!!.!", range(5), [(3, "suppressed"), (6, "firing")]),
     ],
 )
 def test_a_silence_delays_and_does_not_swallow(

@@ -63,8 +63,6 @@ TICK_S: Final = 0.5
 LOOK_S: Final = 0.5
 CATCH_UP_S: Final = 2.0
 """At most this long a new holder waits until it has heard what there was to hear."""
-UNWATCHED_HEARTBEATS: Final = 3
-"""When this many have failed to come, nobody was watching."""
 
 
 class Aggregator:
@@ -91,7 +89,8 @@ class Aggregator:
         self._schedules = Schedules(client)
         self._frames = FrameReader(self._hear, self._rules.window_s)
         now = time.time()
-        self._watches = {provider: Watch(Record(provider, since=now)) for provider in providers}
+        since = now - self._rules.window_s  # what was heard from then on counts
+        self._watches = {provider: Watch(Record(provider, since=since)) for provider in providers}
         dashboard = str(settings.dashboard_url) if settings.dashboard_url is not None else None
         self._around = Surroundings(now, runbooks_url=settings.runbooks_url, dashboard_url=dashboard)
         self._probes: Mapping[str, RowMapping] = {}
@@ -202,7 +201,7 @@ class Aggregator:
         }
         self._watches[provider] = replace(watch, alerts=found)
         seen_at = memory.seen_at.get(provider, now)
-        if now - seen_at > UNWATCHED_HEARTBEATS * self._settings.heartbeat_s:
+        if now - seen_at > self._settings.unwatched_s:
             self._observe(provider, Unwatched(seen_at), now)
 
     async def _catch_up(self) -> None:

@@ -13,4 +13,6 @@ class HealthSettings(Settings):
     """While a provider is down, degraded or unknown."""
     heartbeat_s: float = Field(default=10.0, gt=0)
     """A provider's state is published this often even when nothing changes."""
+    unwatched_s: float = Field(default=30.0, gt=0)
+    """When no state was published for this long, nobody was watching, and the time counts as unknown."""
     runbooks_url: str = "https://github.com/fairlead/fairlead/blob/main/docs/runbooks"

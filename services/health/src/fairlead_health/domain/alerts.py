@@ -8,8 +8,8 @@ fingerprint only grows, so that a transition sent twice is recognised::
                           firing, suppressed --(somebody looks after it)--> acknowledged
                           firing, suppressed, acknowledged --(clear)--> resolved = quiet
 
-An alert that is suppressed when it begins fires as soon as nothing suppresses it any more: a silence delays, it does
-not swallow.
+An alert that is suppressed when it begins fires as soon as nothing suppresses it any more, unless it is about to
+resolve: a silence delays, it does not swallow.
 """
 
 import hashlib
@@ -138,7 +138,7 @@ def judge(
         return AlertRecord(record.sequence + 1), AlertStatus.RESOLVED
     else:
         record = replace(record, acknowledged_by=acknowledged_by or record.acknowledged_by)
-    return _said(record, suppressed)
+    return _said(record, suppressed or (record.told is AlertStatus.SUPPRESSED and breach.breached is False))
 
 
 def _timed(record: AlertRecord, breach: Breach, now: float) -> AlertRecord:

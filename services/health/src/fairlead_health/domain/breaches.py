@@ -44,8 +44,11 @@ def _probes_lost(record: Record, now: float, probe_interval_s: int | None, watch
 
 
 def _beyond(rule: AlertRule, record: Record, now: float, settings: StatusSettings) -> Breach:
-    """A figure of the last five minutes against its threshold. Few calls say nothing, unless the provider is well."""
-    calls, failures, latency_ms = window(record, now, KEPT_S)
+    """A figure of the last five minutes, or since the last recovery, against its threshold.
+
+    Few calls say nothing, unless the provider is well.
+    """
+    calls, failures, latency_ms = window(record, now, min(KEPT_S, now - record.judged_from))
     if calls < settings.min_calls or rule.threshold is None:
         return Breach(False if record.status is Status.HEALTHY and not failures else None, samples=calls)
     value = failures / calls if rule is alerts.HIGH_ERROR_RATE else latency_ms
