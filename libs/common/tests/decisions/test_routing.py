@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from fairlead_common.decisions.conditions import ConditionError, compile_conditions
 from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacity, Plan, Reason, RouteRequest
-from fairlead_common.decisions.routing import CompiledTable, compile_table, make_plan
+from fairlead_common.decisions.routing import make_plan
+from fairlead_common.decisions.table import CompiledTable, compile_table
 from fairlead_common.decisions.targets import Candidate, Measured, Target
 from fairlead_common.snapshots.failover import PolicySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot, Strategy
@@ -31,7 +32,7 @@ def plan(
     table: CompiledTable = EMPTY,
     draw: float = 0.5,
 ) -> Plan:
-    found = make_plan(table, policy, request, candidates, view, 1000.0, draw)
+    found = make_plan(table, policy, request, lambda name: candidates, view, 1000.0, draw)
     assert isinstance(found, Plan)
     return found
 
@@ -107,7 +108,9 @@ def test_missing_capabilities_and_small_windows_are_out_and_unknown_ones_are_not
 
 
 def test_nothing_fits_is_the_callers_problem_and_says_why() -> None:
-    found = make_plan(EMPTY, None, replace(REQUEST, input_tokens=5000), CANDIDATES, FleetView(), 0, 0)
+    found = make_plan(
+        EMPTY, None, replace(REQUEST, input_tokens=5000), lambda name: CANDIDATES, FleetView(), 0, 0
+    )
     assert isinstance(found, NoCapacity)
     assert found.status == 400
     assert "context window of 1000 tokens" in found.message
@@ -115,7 +118,7 @@ def test_nothing_fits_is_the_callers_problem_and_says_why() -> None:
 
 def test_everything_in_maintenance_is_ours() -> None:
     view = FleetView(status=dict.fromkeys(("openai", "anthropic", "google"), "maintenance"))
-    found = make_plan(EMPTY, None, REQUEST, CANDIDATES, view, 0, 0)
+    found = make_plan(EMPTY, None, REQUEST, lambda name: CANDIDATES, view, 0, 0)
     assert isinstance(found, NoCapacity)
     assert (found.status, found.retry_after_s) == (503, 30.0)
 
@@ -135,7 +138,7 @@ def test_every_provider_is_tried_before_any_is_tried_again() -> None:
     second_b = replace(B, target=Target("anthropic", "b2"))
     found = plan(candidates=(A, second_a, B, second_b, C))
     assert sorted(order(found)[:3]) == ["anthropic", "google", "openai"]
-    both = (A, replace(second_a, named=True), B)
+    both = (A, replace(second_a, named=True, quality=0.1), B)
     assert [str(step.target) for step in plan(candidates=both).steps] == [
         "openai/a",
         "openai/a2",

@@ -8,7 +8,6 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,10 @@ from typing import Any
 import orjson
 from fairlead_common.access import AccessSnapshot, KeyEntry, key_hash
 from fairlead_common.decisions.breaker import FRESH, BreakerSettings, BreakerState, admitted, gate, observed
+from fairlead_common.decisions.explain import Explanation, explain
 from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacity, Plan, RouteRequest
-from fairlead_common.decisions.routing import CompiledTable, compile_table, make_plan
+from fairlead_common.decisions.routing import make_plan
+from fairlead_common.decisions.table import CompiledTable, compile_table
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.comparison import ProviderPerformance
 from fairlead_common.events.health import ProviderStatus
@@ -122,30 +123,33 @@ class Fleet:
         local = {target: gate(state, now, self.breaker_settings) for target, state in self._unwell.items()}
         return FleetView(self._status, self._fleet_gates, local, self._measured)
 
-    def plan(self, request: RouteRequest, now: float, *, failover: bool = True) -> Plan | NoCapacity:
+    def plan(self, request: RouteRequest, now: float) -> Plan | NoCapacity:
         """Where ``request`` goes at ``now``.
-
-        Args:
-            failover: False = one target, of those that the caller named, and nobody stands in for it.
 
         Raises:
             UnknownModel: nothing of the requested name can be routed to.
         """
-        candidates = self.catalog.candidates(request.requested_model)
-        if not failover:
-            candidates = tuple(each for each in candidates if each.named)
-        found = make_plan(
+        return make_plan(
             self.tables.get(request.workspace_id, DEFAULT_TABLE),
             self.policies.get(request.workspace_id),
             request,
-            candidates,
+            self.catalog.candidates,
             self.view(now),
             now,
             random_draw(),
         )
-        if failover or isinstance(found, NoCapacity):
-            return found
-        return replace(found, steps=found.steps[:1])
+
+    def explain(self, request: RouteRequest, now: float) -> Explanation:
+        """The decision that ``plan`` would take at ``now``, taken apart. Raises UnknownModel."""
+        return explain(
+            self.tables.get(request.workspace_id, DEFAULT_TABLE),
+            self.policies.get(request.workspace_id),
+            request,
+            self.catalog.candidates,
+            self.view(now),
+            now,
+            random_draw(),
+        )
 
     def usable(self, target: Target, now: float) -> bool:
         """False when this process's breaker of ``target`` is open at this moment."""

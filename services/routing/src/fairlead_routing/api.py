@@ -2,6 +2,7 @@
 
 from fairlead_common.bus.rpc import Empty, RpcError
 from fairlead_common.decisions.conditions import ConditionError, compile_conditions
+from fairlead_common.decisions.strategies import SCORES
 from fairlead_common.operations import routing as ops
 from fairlead_common.snapshots.loop import SnapshotLoop
 from fairlead_common.snapshots.publisher import SnapshotPublisher
@@ -91,6 +92,9 @@ class Tables:
 
 
 def _check(rule: ops.RuleIn) -> None:
+    if rule.strategy not in SCORES:
+        known = ", ".join(SCORES)
+        raise RpcError(422, "unknown_strategy", f"there is no strategy '{rule.strategy}'; there are {known}")
     try:
         compile_conditions(rule.conditions)
     except ConditionError as error:

@@ -106,7 +106,7 @@ async def _grow(session: AsyncSession, workspace_id: int) -> None:
 def _values(rule: RuleIn) -> dict[str, Any]:
     return {
         "name": rule.name,
-        "strategy": rule.strategy.value,
+        "strategy": rule.strategy,
         "conditions": json.dumps(rule.conditions),
         "priority": rule.priority,
         "enabled": rule.enabled,

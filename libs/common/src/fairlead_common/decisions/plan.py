@@ -53,7 +53,34 @@ class RouteRequest:
     max_output_tokens: int | None = None
     stream: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """The caller's ``metadata`` and chosen headers, for conditions."""
+    """The caller's ``metadata``."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers ``x-...`` in lower case; filled only when the table asks for them."""
+    response_format: str = "text"
+    task: str = "unknown"
+    """Task class by the local classifier."""
+    language: str = "und"
+    """ISO 639-1, or und."""
+    user: str = ""
+    conversation: str = ""
+    """Stable over the turns of one conversation; empty when the table does not ask for it."""
+    failover: bool = True
+    """False: one target, of those that the caller named, and nobody stands in for it."""
+    turn: int = 0
+    """Counts this process's requests, for round robin."""
+    cached: Mapping[Target, float] = field(default_factory=dict)
+    """target to the share of the input, 0 to 1, that is expected in the provider's prompt cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What is left of a workspace's budget in its current period."""
+
+    remaining_usd: float
+    remaining_share: float
+    """0 to 1."""
+    pace: float = 1.0
+    """Remaining share of the money divided by the remaining share of the time; below 1 it is being spent too fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +94,16 @@ class FleetView:
     local_gates: Mapping[Target, Gate] = field(default_factory=dict)
     """target to this process's own breaker."""
     measured: Mapping[Target, Measured] = field(default_factory=dict)
+    in_flight: Mapping[str, int] = field(default_factory=dict)
+    """provider to calls of this process under way."""
+    headroom: Mapping[Target, float] = field(default_factory=dict)
+    """target to the share of its rate limit that is left, 0 to 1."""
+    prices: Mapping[Target, float] = field(default_factory=dict)
+    """target to USD per output token, for conditions."""
+    regions: Mapping[str, str] = field(default_factory=dict)
+    """provider to its region."""
+    budget: Budget | None = None
+    """None = the workspace has no budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +123,18 @@ class Excluded:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """How the first target was chosen; with the table's version it can be decided again."""
+
+    draw: float
+    probability: float | None
+    """Of this first target, over all draws; None = not computed for the strategy."""
+    scores: tuple[tuple[Target, float], ...]
+    """Best first, 0 to 1: of those that were fit and well, by the rule's strategy."""
+    explored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Targets in the order in which they are to be tried; at least one."""
 
@@ -95,6 +144,7 @@ class Plan:
     strategy: str
     table_version: int
     excluded: tuple[Excluded, ...] = ()
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True, slots=True)

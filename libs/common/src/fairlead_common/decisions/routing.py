@@ -1,8 +1,8 @@
 """The routing decision: from rules, policy, candidates and what is known of the fleet to an ordered plan.
 
-Order of a plan: what the caller named comes before stand-ins. Among the named, the workspace's primary provider first,
-then the rule's strategy. Among stand-ins, the policy's fallback order if there is one, else the strategy. In both, one
-target of each provider comes before a second one of any.
+Order of a plan: what the caller (or the rule) named comes before stand-ins. Among the named, the workspace's primary
+provider first, then the rule's strategy. Among stand-ins, the policy's fallback order if there is one, else the
+strategy. In both, one target of each provider comes before a second one of any.
 
 Out for this request (hard): a capability known to be missing, a context window known to be too small, maintenance, a
 rule's constraint. Out for now (soft): a provider that is down, an open breaker of the fleet or of this process. While a
@@ -13,11 +13,11 @@ who waits is worse off than one who gets a slow answer, and a wrong alarm must n
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from fairlead_common.decisions import ranking
-from fairlead_common.decisions.conditions import Conditions, compile_conditions, matches
+from fairlead_common.decisions import scores
+from fairlead_common.decisions.conditions import Conditions
 from fairlead_common.decisions.plan import (
+    Choice,
     Excluded,
     FleetView,
     Gate,
@@ -28,53 +28,20 @@ from fairlead_common.decisions.plan import (
     RouteRequest,
     Step,
 )
-from fairlead_common.decisions.targets import Candidate
+from fairlead_common.decisions.strategies import NO_CONDITIONS, Entrant, Ordered, order
+from fairlead_common.decisions.table import CompiledRule, CompiledTable, Resolve
 from fairlead_common.snapshots.failover import PolicySnapshot
-from fairlead_common.snapshots.routes import RoutesSnapshot, Strategy
 
 MAX_STEPS = 4
 """More attempts than this help nobody: the caller's patience is spent."""
 CLOSED = Gate()
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledRule:
-    """One rule, ready to be matched."""
-
-    name: str | None
-    strategy: Strategy
-    conditions: Conditions
-
-
-DEFAULT_RULE = CompiledRule(None, Strategy.BALANCED, Conditions())
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledTable:
-    """The rules of a workspace in the order in which they are looked at."""
-
-    version: int = 0
-    rules: tuple[CompiledRule, ...] = ()
-
-
-def compile_table(snapshot: RoutesSnapshot) -> CompiledTable:
-    """Check and order the rules.
-
-    Raises:
-        ConditionError: a rule's conditions cannot be used.
-    """
-    ordered = sorted(snapshot.rules, key=lambda rule: (rule.priority, rule.rule_id))
-    rules = tuple(
-        CompiledRule(rule.name, rule.strategy, compile_conditions(rule.conditions)) for rule in ordered
-    )
-    return CompiledTable(snapshot.version, rules)
-
-
 def make_plan(
     table: CompiledTable,
     policy: PolicySnapshot | None,
     request: RouteRequest,
-    candidates: Sequence[Candidate],
+    resolve: Resolve,
     view: FleetView,
     now: float,
     draw: float,
@@ -82,50 +49,122 @@ def make_plan(
     """Decide.
 
     Args:
-        candidates: named targets in order of preference, then stand-ins.
+        resolve: a name to its candidates, named targets in order of preference, then stand-ins.
         now: Unix time in seconds.
-        draw: uniform in [0, 1): decides whether a recovering provider gets this request.
+        draw: uniform in [0, 1): the only chance in the decision.
+
+    Raises:
+        LookupError: the requested name means nothing (whatever ``resolve`` raises).
     """
-    rule = next((each for each in table.rules if matches(each.conditions, request)), DEFAULT_RULE)
-    excluded: list[Excluded] = []
-    able: list[Candidate] = []
-    for candidate in candidates:
-        why = _unfit(candidate, rule.conditions, policy, request, view)
-        if why is None:
-            able.append(candidate)
-        else:
-            excluded.append(Excluded(candidate.target, why))
-    if not able:
-        return _none_fits(excluded, request)
-    well: list[Candidate] = []
-    out: list[tuple[float, Candidate]] = []
-    reserve: list[Candidate] = []
-    for candidate in able:
-        why, retry_at = _out_for_now(candidate, policy, view)
+    position, rule = table.rule_for(request, view, now)
+    lineup = table.lineup(position, rule, request, resolve, view)
+    field = _Field(rule, policy, request, view, draw)
+    for entrant in lineup.entrants:
+        field.place(entrant, named=True)
+    if request.failover:
+        for entrant in lineup.stand_ins:
+            field.place(entrant, named=False)
+    if not field.able:
+        return _none_fits(field.excluded, request)
+    first = _chosen(field, table, draw)
+    steps = _steps(first, field, view) or _panic(field)
+    limit = MAX_STEPS if request.failover else 1
+    scored = tuple(zip((entrant.target for entrant in first.entrants), first.scores, strict=True))
+    choice = Choice(draw, first.probability, scored, first.explored)
+    return Plan(steps[:limit], rule.name, rule.strategy, table.version, tuple(field.excluded), choice)
+
+
+class _Field:
+    """Sorts the candidates of one decision into who may be chosen and who may not, and why."""
+
+    __slots__ = (
+        "able",
+        "draw",
+        "excluded",
+        "others",
+        "out",
+        "policy",
+        "request",
+        "reserve",
+        "rule",
+        "view",
+        "well",
+    )
+
+    def __init__(
+        self,
+        rule: CompiledRule,
+        policy: PolicySnapshot | None,
+        request: RouteRequest,
+        view: FleetView,
+        draw: float,
+    ) -> None:
+        self.rule = rule
+        self.policy = policy
+        self.request = request
+        self.view = view
+        self.draw = draw
+        self.able = 0
+        self.excluded: list[Excluded] = []
+        self.well: list[Entrant] = []
+        self.others: list[Entrant] = []
+        """Stand-ins that are well."""
+        self.reserve: list[Entrant] = []
+        """They recover, and this request is not in their share."""
+        self.out: list[tuple[float, int, Entrant]] = []
+        """(time of the next try, place, who) of those that are out for now."""
+
+    def place(self, entrant: Entrant, *, named: bool) -> None:
+        """Put one candidate where it belongs."""
+        why = _unfit(entrant, self.rule.conditions, self.policy, self.request, self.view, named=named)
         if why is not None:
-            excluded.append(Excluded(candidate.target, why))
-            out.append((retry_at, candidate))
-        elif draw >= view.fleet_gates.get(candidate.target.provider, CLOSED).share:
-            reserve.append(candidate)
+            self.excluded.append(Excluded(entrant.candidate.target, why))
+            return
+        self.able += 1
+        why, retry_at = _out_for_now(entrant, self.policy, self.view)
+        if why is not None:
+            self.excluded.append(Excluded(entrant.candidate.target, why))
+            self.out.append((retry_at, len(self.out), entrant))
+        elif (gates := self.view.fleet_gates) and self.draw >= gates.get(
+            entrant.candidate.target.provider, CLOSED
+        ).share:
+            self.reserve.append(entrant)
         else:
-            well.append(candidate)
-    ordered = _ordered(rule, policy, well, request, view) + _ordered(rule, policy, reserve, request, view)
-    if ordered:
-        steps = tuple(_steps(ordered[:MAX_STEPS], view))
-    else:
-        out.sort(key=lambda each: each[0])
-        steps = tuple(Step(candidate.target, Reason.PANIC) for _, candidate in out[:MAX_STEPS])
-    return Plan(steps, rule.name, rule.strategy.value, table.version, tuple(excluded))
+            (self.well if named else self.others).append(entrant)
+
+
+def _chosen(field: _Field, table: CompiledTable, draw: float) -> Ordered:
+    """The named candidates that are well, in order; the primary provider's come first."""
+    rule = field.rule
+    ordered = order(
+        rule.strategy, rule.conditions, field.well, field.request, field.view, draw, table.plugins
+    )
+    field.others = list(
+        order(
+            rule.strategy, NO_CONDITIONS, field.others, field.request, field.view, 0.0, table.plugins
+        ).entrants
+    )
+    primary = field.policy.primary_provider if field.policy is not None else None
+    if primary is None or not any(each.target.provider == primary for each in ordered.entrants):
+        return ordered
+    pairs = sorted(
+        zip(ordered.entrants, ordered.scores, strict=True),
+        key=lambda pair: pair[0].target.provider != primary,
+    )
+    return Ordered(tuple(each for each, _ in pairs), tuple(score for _, score in pairs), 1.0)
 
 
 def _unfit(
-    candidate: Candidate,
+    entrant: Entrant,
     conditions: Conditions,
     policy: PolicySnapshot | None,
     request: RouteRequest,
     view: FleetView,
+    *,
+    named: bool,
 ) -> str | None:
     """Why this candidate can never serve this request, or None."""
+    candidate = entrant.candidate
     provider = candidate.target.provider
     if view.status.get(provider) == "maintenance":
         return "in maintenance"
@@ -133,46 +172,54 @@ def _unfit(
         return "the rule does not allow this provider"
     if provider in conditions.exclude_providers:
         return "the rule excludes this provider"
-    if policy is not None and not candidate.named:
-        if not policy.enabled:
-            return "failover is switched off for this workspace"
-        if policy.fallback_providers and provider not in (
-            *policy.fallback_providers,
-            policy.primary_provider,
-        ):
-            return "not among the workspace's fallback providers"
-    if candidate.capabilities is not None and not request.needs <= candidate.capabilities:
+    if conditions.regions and view.regions.get(provider) not in conditions.regions:
+        return f"its region ({view.regions.get(provider) or 'unknown'}) is not among the rule's"
+    if policy is not None and not named and (why := _not_a_stand_in(provider, policy)) is not None:
+        return why
+    if request.needs and candidate.capabilities is not None and not request.needs <= candidate.capabilities:
         return f"lacks {', '.join(sorted(request.needs - candidate.capabilities))}"
     if candidate.context_window is not None and request.input_tokens > candidate.context_window:
         return f"its context window of {candidate.context_window} tokens is too small"
-    return _beyond(candidate, conditions, request, view)
+    return _beyond(entrant, conditions, request)
 
 
-def _beyond(
-    candidate: Candidate, conditions: Conditions, request: RouteRequest, view: FleetView
-) -> str | None:
+def _not_a_stand_in(provider: str, policy: PolicySnapshot) -> str | None:
+    if not policy.enabled:
+        return "failover is switched off for this workspace"
+    if policy.fallback_providers and provider not in (*policy.fallback_providers, policy.primary_provider):
+        return "not among the workspace's fallback providers"
+    return None
+
+
+def _beyond(entrant: Entrant, conditions: Conditions, request: RouteRequest) -> str | None:
     """A constraint of the rule that a known fact breaks, or None."""
     limit = conditions.max_cost_usd
-    if limit is not None and (cost := ranking.cost_usd(candidate, request)) is not None and cost > limit:
-        return f"its estimated cost of {cost:.6f} USD exceeds {limit:g}"
-    limit = conditions.max_latency_ms
     if (
         limit is not None
-        and (late := ranking.latency_ms(candidate, request, view)) is not None
-        and late > limit
+        and (cost := scores.cost_usd(entrant.candidate, request)) is not None
+        and cost > limit
     ):
+        return f"its estimated cost of {cost:.6f} USD exceeds {limit:g}"
+    limit, price = conditions.max_usd_per_mtok, entrant.candidate.output_price
+    if limit is not None and price is not None and price * 1e6 > limit:
+        return f"its price of {price * 1e6:g} USD per million tokens exceeds {limit:g}"
+    limit, late = conditions.max_latency_ms, entrant.latency_ms
+    if limit is not None and late is not None and late > limit:
         return f"its measured latency of {late:.0f} ms exceeds {limit:g}"
-    limit = conditions.min_quality
-    if limit is not None and (good := ranking.quality(candidate, view)) is not None and good < limit:
+    limit, late = conditions.max_ttft_ms, entrant.ttft_ms
+    if limit is not None and late is not None and late > limit:
+        return f"its measured time to the first token of {late:.0f} ms exceeds {limit:g}"
+    limit, good = conditions.min_quality, entrant.quality
+    if limit is not None and good is not None and good < limit:
         return f"its quality of {good:.2f} is below {limit:g}"
     return None
 
 
 def _out_for_now(
-    candidate: Candidate, policy: PolicySnapshot | None, view: FleetView
+    entrant: Entrant, policy: PolicySnapshot | None, view: FleetView
 ) -> tuple[str | None, float]:
     """(why this candidate is out for now or None, Unix time of the next try or infinity)."""
-    target = candidate.target
+    target = entrant.candidate.target
     local = view.local_gates.get(target, CLOSED)
     if local.state is GateState.OPEN:
         return "this process's breaker is open", local.retry_at or float("inf")
@@ -183,16 +230,18 @@ def _out_for_now(
         return "the fleet's breaker is open", fleet.retry_at or float("inf")
     if view.status.get(target.provider) == "down" and fleet.state is not GateState.RECOVERING:
         return "the provider is down", float("inf")
-    return _beyond_policy(candidate, policy, view) if policy is not None and policy.conditions else None, 0.0
+    if view.headroom and view.headroom.get(target, 1.0) <= 0.0:
+        return "its rate limit is used up", float("inf")
+    return _beyond_policy(entrant, policy, view) if policy is not None and policy.conditions else None, 0.0
 
 
-def _beyond_policy(candidate: Candidate, policy: PolicySnapshot, view: FleetView) -> str | None:
+def _beyond_policy(entrant: Entrant, policy: PolicySnapshot, view: FleetView) -> str | None:
     """A condition of the workspace's failover policy that this candidate breaks now, or None."""
-    conditions = policy.conditions
-    if conditions.get("on_degraded") and view.status.get(candidate.target.provider) == "degraded":
+    conditions, target = policy.conditions, entrant.candidate.target
+    if conditions.get("on_degraded") and view.status.get(target.provider) == "degraded":
         return "the provider is degraded, and the policy does not accept that"
-    measured = view.measured.get(candidate.target)
-    if measured is None or measured.calls < ranking.MIN_CALLS:
+    measured = view.measured.get(target)
+    if measured is None or measured.calls < scores.MIN_CALLS:
         return None
     limit = conditions.get("max_error_rate")
     if limit is not None and measured.error_rate is not None and measured.error_rate > limit:
@@ -203,45 +252,41 @@ def _beyond_policy(candidate: Candidate, policy: PolicySnapshot, view: FleetView
     return None
 
 
-def _ordered(
-    rule: CompiledRule,
-    policy: PolicySnapshot | None,
-    candidates: Iterable[Candidate],
-    request: RouteRequest,
-    view: FleetView,
-) -> list[Candidate]:
-    named = [each for each in candidates if each.named]
-    others = [each for each in candidates if not each.named]
-    first = ranking.rank(rule.strategy, rule.conditions, named, request, view)
-    then = ranking.rank(rule.strategy, rule.conditions, others, request, view)
-    if policy is not None and policy.primary_provider is not None:
-        first.sort(key=lambda each: each.target.provider != policy.primary_provider)
-    if policy is not None and policy.fallback_providers:
-        order = {name: position for position, name in enumerate(policy.fallback_providers)}
-        then.sort(key=lambda each: order.get(each.target.provider, -1))
+def _steps(first: Ordered, field: _Field, view: FleetView) -> tuple[Step, ...]:
+    """Who is well, then who recovers; empty when nobody is either."""
+    then = field.others
+    if field.policy is not None and field.policy.fallback_providers:
+        places = {name: place for place, name in enumerate(field.policy.fallback_providers)}
+        then = sorted(then, key=lambda each: places.get(each.target.provider, -1))
     seen: set[str] = set()
-    return _spread(first, seen) + _spread(then, seen)
+    ordered = [*_spread(first.entrants, seen), *_spread(then, seen), *field.reserve]
+    return tuple(_as_steps(ordered[:MAX_STEPS], view))
 
 
-def _spread(ordered: list[Candidate], seen: set[str]) -> list[Candidate]:
+def _spread(ordered: Sequence[Entrant], seen: set[str]) -> list[Entrant]:
     """Providers not seen before come first: what fails one model of a provider mostly fails its others as well."""
-    fresh: list[Candidate] = []
-    again: list[Candidate] = []
-    for candidate in ordered:
-        provider = candidate.target.provider
-        (again if provider in seen else fresh).append(candidate)
+    fresh: list[Entrant] = []
+    again: list[Entrant] = []
+    for entrant in ordered:
+        provider = entrant.candidate.target.provider
+        (again if provider in seen else fresh).append(entrant)
         seen.add(provider)
     return fresh + again
 
 
-def _steps(ordered: Sequence[Candidate], view: FleetView) -> Iterable[Step]:
-    for position, candidate in enumerate(ordered):
-        local = view.local_gates.get(candidate.target, CLOSED)
-        if local.state is GateState.HALF_OPEN:
+def _as_steps(ordered: Sequence[Entrant], view: FleetView) -> Iterable[Step]:
+    for position, entrant in enumerate(ordered):
+        target = entrant.candidate.target
+        if view.local_gates and view.local_gates.get(target, CLOSED).state is GateState.HALF_OPEN:
             reason = Reason.HALF_OPEN
         else:
             reason = Reason.PRIMARY if position == 0 else Reason.FAILOVER
-        yield Step(candidate.target, reason)
+        yield Step(target, reason)
+
+
+def _panic(field: _Field) -> tuple[Step, ...]:
+    field.out.sort(key=lambda each: each[:2])
+    return tuple(Step(entrant.candidate.target, Reason.PANIC) for _, _, entrant in field.out[:MAX_STEPS])
 
 
 def _none_fits(excluded: list[Excluded], request: RouteRequest) -> NoCapacity:

@@ -32,6 +32,8 @@ class Candidate:
     """USD per token."""
     quality: float | None = None
     """0 to 1, from the catalog; measured quality has precedence."""
+    cached_input_price: float | None = None
+    """USD per token."""
 
 
 @dataclass(frozen=True, slots=True)

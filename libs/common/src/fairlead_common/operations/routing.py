@@ -14,7 +14,10 @@ class RuleIn(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]{0,79}$")
-    strategy: Strategy
+    strategy: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,39}$",
+        description=f"{', '.join(Strategy)}, or the name of a plug-in",
+    )
     conditions: dict[str, object] = Field(default={}, description="see the documentation of routing rules")
     priority: int = Field(default=100, ge=0, le=1_000_000)
     enabled: bool = True

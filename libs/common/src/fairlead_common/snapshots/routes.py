@@ -6,12 +6,17 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Strategy(StrEnum):
-    """What a rule ranks by."""
+    """What a rule ranks by; plug-ins add their own words. See ``fairlead_common.decisions.strategies``."""
 
     LATENCY = "latency"
     COST = "cost"
     QUALITY = "quality"
+    RELIABILITY = "reliability"
     BALANCED = "balanced"
+    CHEAPEST = "cheapest"
+    WEIGHTED = "weighted"
+    ROUND_ROBIN = "round_robin"
+    LEAST_LOAD = "least_load"
 
 
 class RuleSnapshot(BaseModel):
@@ -21,7 +26,7 @@ class RuleSnapshot(BaseModel):
 
     rule_id: int
     name: str
-    strategy: Strategy
+    strategy: str
     priority: int
     conditions: dict[str, object]
 

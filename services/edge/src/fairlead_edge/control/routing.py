@@ -1,10 +1,9 @@
 """``/api/providers/routing``: rules, the table in force, and why a request would go where it would go."""
 
-import random
+from dataclasses import asdict
+from typing import Literal
 
 from fairlead_common.decisions.plan import NoCapacity, RouteRequest
-from fairlead_common.decisions.ranking import cost_usd, latency_ms, quality
-from fairlead_common.decisions.routing import make_plan
 from fairlead_common.operations import routing as ops
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_models.errors import UnknownModel
@@ -12,7 +11,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fairlead_edge.control.dependencies import FleetNow, Rpc, WorkspaceId
-from fairlead_edge.fleet import DEFAULT_TABLE, unix_now
+from fairlead_edge.fleet import unix_now
 
 router = APIRouter(prefix="/api/providers/routing", tags=["routing"])
 
@@ -28,17 +27,31 @@ class ExplainIn(BaseModel):
     max_output_tokens: int | None = Field(default=None, ge=1)
     stream: bool = False
     metadata: dict[str, str] = {}
+    response_format: Literal["text", "json_object", "json_schema"] = "text"
+    user: str = ""
+
+
+class RuleOut(BaseModel):
+    """One rule, and whether it applies."""
+
+    name: str
+    applies: bool
+    decides: bool
+    reasons: list[str] = Field(description="one for each of its conditions")
 
 
 class CandidateOut(BaseModel):
     """A candidate and what is known of it. Null = unknown."""
 
     target: str
+    named: bool = Field(description="what was asked for stands for it; false: a stand-in")
     position: int | None = Field(description="place in the plan, from 0; null: not in it")
     reason: str = Field(description="why it is there, or why it is not")
+    score: float | None = Field(description="by the rule's strategy, 0 to 1")
     estimated_cost_usd: float | None = None
     expected_latency_ms: float | None = None
     quality: float | None = None
+    reliability: float | None = None
 
 
 class Explanation(BaseModel):
@@ -47,8 +60,10 @@ class Explanation(BaseModel):
     rule: str | None
     strategy: str | None
     table_version: int | None
+    probability: float | None = Field(default=None, description="of the first target, over all draws")
     error: str | None = None
-    candidates: list[CandidateOut]
+    rules: list[RuleOut] = []
+    candidates: list[CandidateOut] = []
 
 
 @router.get("/rules", summary="List rules")
@@ -98,35 +113,30 @@ async def explain(fleet: FleetNow, workspace_id: WorkspaceId, body: ExplainIn) -
         body.max_output_tokens,
         body.stream,
         body.metadata,
+        response_format=body.response_format,
+        user=body.user,
     )
-    now = unix_now()
     try:
-        candidates = fleet.catalog.candidates(body.model)
+        found = fleet.explain(request, unix_now())
     except UnknownModel as error:
-        return Explanation(rule=None, strategy=None, table_version=None, error=error.message, candidates=[])
-    view = fleet.view(now)
-    table_now, policy = fleet.tables.get(workspace_id, DEFAULT_TABLE), fleet.policies.get(workspace_id)
-    plan = make_plan(table_now, policy, request, candidates, view, now, random.random())  # noqa: S311 - as live
-    places = {} if isinstance(plan, NoCapacity) else {step.target: i for i, step in enumerate(plan.steps)}
-    reasons = {each.target: each.reason for each in plan.excluded}
-    if not isinstance(plan, NoCapacity):
-        reasons = {step.target: step.reason.value for step in plan.steps} | {
-            target: reason for target, reason in reasons.items() if target not in places
-        }
-    found = [
-        CandidateOut(
-            target=str(each.target),
-            position=places.get(each.target),
-            reason=reasons.get(each.target, "further back than a plan goes"),
-            estimated_cost_usd=cost_usd(each, request),
-            expected_latency_ms=latency_ms(each, request, view),
-            quality=quality(each, view),
-        )
-        for each in candidates
-    ]
-    found.sort(key=lambda each: (each.position is None, each.position))
+        return Explanation(rule=None, strategy=None, table_version=None, error=error.message)
+    rules = [RuleOut(**asdict(each)) for each in found.rules]
+    candidates = [CandidateOut(**{**asdict(each), "target": str(each.target)}) for each in found.candidates]
+    plan = found.plan
     if isinstance(plan, NoCapacity):
-        return Explanation(rule=None, strategy=None, table_version=None, error=plan.message, candidates=found)
+        return Explanation(
+            rule=None,
+            strategy=None,
+            table_version=None,
+            error=plan.message,
+            rules=rules,
+            candidates=candidates,
+        )
     return Explanation(
-        rule=plan.rule, strategy=plan.strategy, table_version=plan.table_version, candidates=found
+        rule=plan.rule,
+        strategy=plan.strategy,
+        table_version=plan.table_version,
+        probability=plan.choice.probability if plan.choice else None,
+        rules=rules,
+        candidates=candidates,
     )

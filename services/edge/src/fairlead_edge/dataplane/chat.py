@@ -110,8 +110,11 @@ class ChatCompletions:
             request.max_output_tokens,
             request.stream,
             request.metadata,
+            response_format=request.response_format.kind if request.response_format else "text",
+            user=request.user or "",
+            failover=failover,
         )
-        found = self._fleet.plan(wanted, unix_now(), failover=failover)
+        found = self._fleet.plan(wanted, unix_now())
         if isinstance(found, NoCapacity):
             raise NoAnswer(found.status, found.code, found.message, found.retry_after_s)
         return found

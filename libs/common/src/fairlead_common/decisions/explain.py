@@ -1,0 +1,123 @@
+"""Why a request goes where it goes: every rule with why it did or did not apply, every candidate with its values.
+
+It runs the very decision (``make_plan``) and describes it; nothing here decides.
+"""
+
+from dataclasses import dataclass
+
+from fairlead_common.decisions import scores
+from fairlead_common.decisions.expressions import Verdict, evaluate
+from fairlead_common.decisions.facts import facts_of
+from fairlead_common.decisions.plan import FleetView, NoCapacity, Plan, RouteRequest
+from fairlead_common.decisions.routing import make_plan
+from fairlead_common.decisions.strategies import Entrant
+from fairlead_common.decisions.table import CompiledRule, CompiledTable, Resolve
+from fairlead_common.decisions.targets import Target
+from fairlead_common.snapshots.failover import PolicySnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVerdict:
+    """One rule and this request."""
+
+    name: str
+    applies: bool
+    decides: bool
+    """The first rule that applies decides; later ones are shown all the same."""
+    reasons: tuple[str, ...]
+    """One for each condition: ``when: true``, ``stream: false``, ``metadata: cannot be evaluated: ...``."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateVerdict:
+    """One candidate and this request. None = unknown."""
+
+    target: Target
+    named: bool
+    position: int | None
+    """Place in the plan, from 0; None = not in it."""
+    reason: str
+    score: float | None
+    """By the rule's strategy, 0 to 1; None = it could not be chosen first."""
+    estimated_cost_usd: float | None
+    expected_latency_ms: float | None
+    """To the first token for streams."""
+    quality: float | None
+    reliability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision, taken apart."""
+
+    plan: Plan | NoCapacity
+    rules: tuple[RuleVerdict, ...]
+    candidates: tuple[CandidateVerdict, ...]
+    """Those of the plan first, in its order."""
+
+
+def explain(
+    table: CompiledTable,
+    policy: PolicySnapshot | None,
+    request: RouteRequest,
+    resolve: Resolve,
+    view: FleetView,
+    now: float,
+    draw: float,
+) -> Explanation:
+    """Decide, and say why. Arguments and errors are those of ``make_plan``."""
+    plan = make_plan(table, policy, request, resolve, view, now, draw)
+    decider, rule = table.rule_for(request, view, now)
+    lineup = table.lineup(decider, rule, request, resolve, view)
+    rules = tuple(
+        _rule(each, request, view, now, decides=position == decider)
+        for position, each in enumerate(table.rules)
+    )
+    entrants = [(each, True) for each in lineup.entrants] + [(each, False) for each in lineup.stand_ins]
+    found = [_candidate(entrant, named, plan, request) for entrant, named in entrants]
+    found.sort(key=lambda each: (each.position is None, each.position or 0))
+    return Explanation(plan, rules, tuple(found))
+
+
+def _rule(
+    rule: CompiledRule, request: RouteRequest, view: FleetView, now: float, *, decides: bool
+) -> RuleVerdict:
+    parts = rule.conditions.parts
+    verdicts = {
+        key: evaluate(expression, facts_of(expression.facts, request, view, now))
+        for key, expression in parts.items()
+    }
+    reasons = tuple(f"{key}: {_said(verdict)}" for key, verdict in verdicts.items()) or ("no conditions",)
+    return RuleVerdict(rule.name or "", all(each.true for each in verdicts.values()), decides, reasons)
+
+
+def _said(verdict: Verdict) -> str:
+    if verdict.error is not None:
+        return f"cannot be evaluated, so it is not true: {verdict.error}"
+    return "true" if verdict.true else "false"
+
+
+def _candidate(
+    entrant: Entrant, named: bool, plan: Plan | NoCapacity, request: RouteRequest
+) -> CandidateVerdict:
+    target = entrant.target
+    steps = plan.steps if isinstance(plan, Plan) else ()
+    position = next((place for place, step in enumerate(steps) if step.target == target), None)
+    excluded = next((each.reason for each in plan.excluded if each.target == target), None)
+    if position is not None:
+        reason = steps[position].reason.value if excluded is None else f"{steps[position].reason}: {excluded}"
+    else:
+        reason = excluded or "further back than a plan goes"
+    choice = plan.choice if isinstance(plan, Plan) else None
+    scored = dict(choice.scores) if choice is not None else {}
+    return CandidateVerdict(
+        target=target,
+        named=named,
+        position=position,
+        reason=reason,
+        score=scored.get(target),
+        estimated_cost_usd=scores.cost_usd(entrant.candidate, request, request.cached.get(target, 0.0)),
+        expected_latency_ms=entrant.ttft_ms if request.stream else entrant.latency_ms,
+        quality=entrant.quality,
+        reliability=entrant.reliability,
+    )

@@ -1,0 +1,323 @@
+"""Strategies: how a rule orders the candidates that may serve a request. Every score is a total function, 0 to 1.
+
+================  ===================================================================================
+latency           shortest expected time (to the first token for streams)
+cost              lowest estimated cost of this call; unknown prices last
+quality           highest quality, measured or from the catalog; unknown last
+reliability       highest share of successes
+balanced          weighted sum of the four scores
+cheapest          as cost: the rule's constraints say what must be met
+weighted          split by the weights of the rule's targets
+round_robin       each in turn
+least_load        of two drawn at random, the one with fewer calls under way (power of two choices)
+================  ===================================================================================
+
+Ties: the order in which the candidates came (the caller's name, then the catalog's preference), then the name of the
+target. Candidates that score within ``spread`` of the best share the traffic evenly, so that all edges do not herd onto
+one; one that another candidate dominates (no better in any criterion, materially worse in one) never takes part in
+that, so adding such a candidate changes no choice.
+
+A plug-in is a function ``(Entrant, RouteRequest, Conditions) -> float`` from 0 to 1 under the entry-point group
+``fairlead.strategies``.
+"""
+
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fairlead_common.decisions import scores
+from fairlead_common.decisions.conditions import Conditions
+from fairlead_common.decisions.plan import FleetView, RouteRequest
+from fairlead_common.decisions.targets import Candidate, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A candidate with everything about it that does not depend on the request. None = unknown."""
+
+    candidate: Candidate
+    place: int
+    """In the order in which the candidates came, from 0."""
+    weight: float
+    """Of the rule's target that brought it; 1 without."""
+    latency_ms: float | None
+    ttft_ms: float | None
+    quality: float | None
+    reliability: float
+    latency_score: float
+    ttft_score: float
+    calls: int
+    """Measured calls behind the estimates."""
+
+    @property
+    def target(self) -> Target:
+        """The target."""
+        return self.candidate.target
+
+
+Score = Callable[[Entrant, RouteRequest, Conditions], float]
+
+
+def _latency(entrant: Entrant, request: RouteRequest, conditions: Conditions) -> float:
+    return entrant.ttft_score if request.stream else entrant.latency_score
+
+
+def _cost(entrant: Entrant, request: RouteRequest, conditions: Conditions) -> float:
+    share = request.cached.get(entrant.candidate.target, 0.0) if request.cached else 0.0
+    usd = scores.cost_usd(entrant.candidate, request, share)
+    return scores.on_scale(usd, scores.COST_BOUNDS_USD, unknown=0.0)
+
+
+def _quality(entrant: Entrant, request: RouteRequest, conditions: Conditions) -> float:
+    return 0.0 if entrant.quality is None else entrant.quality
+
+
+def _reliability(entrant: Entrant, request: RouteRequest, conditions: Conditions) -> float:
+    return entrant.reliability
+
+
+def _balanced(entrant: Entrant, request: RouteRequest, conditions: Conditions) -> float:
+    weights = conditions.weights
+    quality = scores.UNKNOWN if entrant.quality is None else entrant.quality
+    total = (
+        weights.get("latency", 0.0) * _latency(entrant, request, conditions)
+        + weights.get("quality", 0.0) * quality
+        + weights.get("reliability", 0.0) * entrant.reliability
+    )
+    if cost := weights.get("cost", 0.0):
+        total += cost * _cost(entrant, request, conditions)
+    return total / sum(weights.values())
+
+
+def _equal(entrant: Entrant, request: RouteRequest, conditions: Conditions) -> float:
+    return 1.0 if entrant.weight > 0 else 0.0
+
+
+SCORES: Final[Mapping[str, Score]] = {
+    "latency": _latency,
+    "cost": _cost,
+    "quality": _quality,
+    "reliability": _reliability,
+    "balanced": _balanced,
+    "cheapest": _cost,
+    "weighted": _equal,
+    "round_robin": _equal,
+    "least_load": _equal,
+}
+NO_CONDITIONS: Final = Conditions()
+TURNS: Final = ("round_robin", "least_load")
+SPREAD: Final = {"latency": 0.005, "reliability": 0.002, "balanced": 0.005}
+"""Default of ``conditions.spread``; the other strategies have none: a cheaper or better one is the better one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Candidates, the chosen one first."""
+
+    entrants: tuple[Entrant, ...]
+    scores: tuple[float, ...]
+    probability: float | None
+    """That the first is the first, over all draws; None = not computed."""
+    explored: bool = False
+
+
+def order(
+    strategy: str,
+    conditions: Conditions,
+    entrants: Sequence[Entrant],
+    request: RouteRequest,
+    view: FleetView,
+    draw: float,
+    plugins: Mapping[str, Score],
+) -> Ordered:
+    """Best first; the chosen one in front.
+
+    Args:
+        entrants: all that are fit and well; may be empty.
+        draw: uniform in [0, 1).
+    """
+    score = SCORES.get(strategy) or plugins[strategy]
+    scored = [(_bounded(score(each, request, conditions)), each) for each in entrants]
+    scored.sort(key=lambda pair: (-pair[0], pair[1].place, pair[1].candidate.target))
+    if len(scored) < 2:
+        return _with_first(scored, 0, 1.0)
+    position, probability = _first(strategy, conditions, scored, request, view, draw)
+    if not conditions.explore:
+        return _with_first(scored, position, probability)
+    return _exploring(scored, conditions.explore, position, probability, draw)
+
+
+Scored = tuple[float, Entrant]
+
+
+def _bounded(score: float) -> float:
+    """A plug-in's result made safe: no NaN, 0 to 1."""
+    return min(1.0, max(0.0, score)) if score == score else 0.0
+
+
+def _with_first(
+    scored: list[Scored], position: int, probability: float | None, *, explored: bool = False
+) -> Ordered:
+    if position:
+        scored.insert(0, scored.pop(position))
+    return Ordered(
+        tuple(entrant for _, entrant in scored), tuple(score for score, _ in scored), probability, explored
+    )
+
+
+def _first(
+    strategy: str,
+    conditions: Conditions,
+    scored: list[Scored],
+    request: RouteRequest,
+    view: FleetView,
+    draw: float,
+) -> tuple[int, float | None]:
+    """(position of the chosen one, its probability)."""
+    key = _sticky_key(conditions, request)
+    if strategy == "weighted":
+        return _by_weight(scored, draw, key)
+    if strategy == "round_robin" and key is None:
+        return request.turn % len(scored), None
+    if strategy == "least_load" and key is None:
+        return _less_loaded(scored, view, draw), None
+    if strategy in TURNS:
+        near = list(range(len(scored)))
+    else:
+        near = _near(
+            scored, conditions.spread if conditions.spread is not None else SPREAD.get(strategy, 0.0), request
+        )
+    if key is not None:
+        return max(near, key=lambda i: (_rendezvous(key, scored[i][1], 1.0), -i)), 1.0
+    return near[int(_part(draw, 1) * len(near))], 1 / len(near)
+
+
+def _near(scored: list[Scored], spread: float, request: RouteRequest) -> list[int]:
+    """Positions of those that share the traffic."""
+    if spread == 0.0:
+        return [0]
+    least = scored[0][0] - spread
+    near = [position for position, (score, _) in enumerate(scored) if score >= least]
+    if len(near) == 1:
+        return near
+    found = [scored[position][1] for position in near]
+    return [position for position in near if not _dominated(scored[position][1], found, request)]
+
+
+def _sticky_key(conditions: Conditions, request: RouteRequest) -> str | None:
+    match conditions.sticky:
+        case None:
+            return None
+        case "user":
+            return request.user or None
+        case "conversation":
+            return request.conversation or None
+        case name:
+            return request.metadata.get(name.removeprefix("metadata.")) or None
+
+
+def _by_weight(scored: list[Scored], draw: float, key: str | None) -> tuple[int, float]:
+    weights = [entrant.weight for _, entrant in scored]
+    total = sum(weights)
+    if total <= 0:
+        return 0, 1.0
+    if key is not None:
+        position = max(range(len(scored)), key=lambda i: (_rendezvous(key, scored[i][1], weights[i]), -i))
+        return position, 1.0
+    left = _part(draw, 1) * total
+    for position, weight in enumerate(weights):
+        left -= weight
+        if left < 0:
+            return position, weight / total
+    position = max(range(len(weights)), key=weights.__getitem__)
+    return position, weights[position] / total
+
+
+def _less_loaded(scored: list[Scored], view: FleetView, draw: float) -> int:
+    count = len(scored)
+    one = int(_part(draw, 1) * count)
+    other = (one + 1 + int(_part(draw, 2) * (count - 1))) % count
+    first, second = min(one, other), max(one, other)
+
+    def load(position: int) -> float:
+        entrant = scored[position][1]
+        return view.in_flight.get(entrant.candidate.target.provider, 0) / (entrant.weight or 1e-9)
+
+    return first if load(first) <= load(second) else second
+
+
+def _rendezvous(key: str, entrant: Entrant, weight: float) -> float:
+    """Weighted highest-random-weight hashing (Thaler and Ravishankar 1998): few keys move when a target joins or leaves."""
+    if weight <= 0:
+        return -math.inf
+    hashed = zlib.crc32(f"{key}\x1f{entrant.candidate.target}".encode())
+    uniform = ((hashed * 2_654_435_761 & 0xFFFFFFFF) + 0.5) / 2**32
+    return -weight / math.log(uniform)
+
+
+MATERIAL: Final = (0.005, 0.001, 0.005, 0.002)
+"""Smaller differences of the four scores are noise: 3.6 % of latency, 1.4 % of cost, half a point of quality."""
+
+
+def _dominated(entrant: Entrant, others: Sequence[Entrant], request: RouteRequest) -> bool:
+    """Another is at least as good in every criterion, and materially better in one."""
+    mine = _criteria(entrant, request)
+    for other in others:
+        gains = [theirs - own for theirs, own in zip(_criteria(other, request), mine, strict=True)]
+        if min(gains) >= 0 and any(gain > least for gain, least in zip(gains, MATERIAL, strict=True)):
+            return True
+    return False
+
+
+def _criteria(entrant: Entrant, request: RouteRequest) -> tuple[float, float, float, float]:
+    return (
+        entrant.ttft_score if request.stream else entrant.latency_score,
+        _cost(entrant, request, NO_CONDITIONS),
+        -1.0 if entrant.quality is None else entrant.quality,
+        entrant.reliability,
+    )
+
+
+def _part(draw: float, which: int) -> float:
+    """One uniform draw gives several, independent enough: the fraction of a large multiple."""
+    return draw * (7919.0, 104_729.0, 1_299_709.0, 15_485_863.0)[which - 1] % 1.0
+
+
+SCENARIOS: Final = 64
+
+
+def _exploring(
+    scored: list[Scored], share: float, position: int, probability: float | None, draw: float
+) -> Ordered:
+    """Thompson sampling for ``share`` of the requests, over a fixed set of scenarios, so that probabilities are exact.
+
+    In each scenario a candidate's score is drawn from a normal distribution around its estimate, whose deviation
+    shrinks with the square root of its measured calls (which the measuring window discounts); the best one is picked.
+    """
+    picks = [
+        max(range(len(scored)), key=lambda i: (scored[i][0] + _noise(scenario, scored[i][1]), -i))
+        for scenario in range(SCENARIOS)
+    ]
+    explored = _part(draw, 3) < share
+    chosen = picks[int(_part(draw, 4) * SCENARIOS)] if explored else position
+    usual = None if probability is None else probability if chosen == position else 0.0
+    total = None if usual is None else (1 - share) * usual + share * picks.count(chosen) / SCENARIOS
+    return _with_first(scored, chosen, total, explored=explored)
+
+
+def _noise(scenario: int, entrant: Entrant) -> float:
+    return _deviate(scenario, entrant) * _uncertainty(entrant)
+
+
+def _uncertainty(entrant: Entrant) -> float:
+    return 0.5 / math.sqrt(1 + entrant.calls)
+
+
+def _deviate(scenario: int, entrant: Entrant) -> float:
+    """A standard normal deviate that belongs to this scenario and target (Box-Muller on two hashes)."""
+    name = f"{scenario}\x1f{entrant.candidate.target}"
+    one, two = zlib.crc32(name.encode()), zlib.crc32(f"{name}!".encode())
+    radius = math.sqrt(-2 * math.log((one + 0.5) / 2**32))
+    return radius * math.cos(2 * math.pi * two / 2**32)

@@ -1,0 +1,177 @@
+"""The compiled route table of a workspace: which rule decides, and what is known of its candidates beforehand.
+
+A table is immutable as far as anybody can see. Behind that it remembers, per rule and name, what depends only on the
+catalog and on the snapshots (not on the request), for as long as those are the same objects: a decision then costs
+microseconds. The same (table, view, request, time, draw) always gives the same plan.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fairlead_common.decisions import scores
+from fairlead_common.decisions.conditions import ConditionError, Conditions, compile_conditions
+from fairlead_common.decisions.expressions import FirstMatch
+from fairlead_common.decisions.facts import facts_of
+from fairlead_common.decisions.plan import FleetView, RouteRequest
+from fairlead_common.decisions.strategies import SCORES, Entrant, Score
+from fairlead_common.decisions.targets import Candidate
+from fairlead_common.snapshots.routes import RoutesSnapshot
+
+Resolve = Callable[[str], Sequence[Candidate]]
+"""Candidates of a name: the named ones in order of preference, then stand-ins. Raises LookupError for an unknown name."""
+
+FROM_VIEW: Final = frozenset(("health", "p95_ms", "p50_ms", "ttft_ms", "error_rate", "quality", "price"))
+"""Facts that only snapshots change."""
+MAX_LINEUPS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """One rule, ready to be matched."""
+
+    name: str | None
+    strategy: str
+    conditions: Conditions
+
+
+DEFAULT_RULE: Final = CompiledRule(None, "balanced", Conditions())
+
+
+@dataclass(frozen=True, slots=True)
+class Lineup:
+    """The candidates of one rule for one name. ``known`` is what it was made of, to see whether it still holds."""
+
+    entrants: tuple[Entrant, ...]
+    known: tuple[object, ...]
+    stand_ins: tuple[Entrant, ...]
+
+
+@dataclass(frozen=True)
+class CompiledTable:
+    """The rules of a workspace, in the order in which they are looked at."""
+
+    version: int = 0
+    rules: tuple[CompiledRule, ...] = ()
+    plugins: Mapping[str, Score] = field(default_factory=dict)
+    _match: FirstMatch = field(default_factory=lambda: FirstMatch(()), compare=False, repr=False)
+    _lineups: dict[tuple[int, str], Lineup] = field(default_factory=dict, compare=False, repr=False)
+    _facts: dict[str, tuple[tuple[object, ...], Any]] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """Names of the vocabulary that its conditions use."""
+        return self._match.facts
+
+    def sticky(self, kind: str) -> bool:
+        """Whether any rule keeps to one target by ``kind``."""
+        return any(rule.conditions.sticky == kind for rule in self.rules)
+
+    def rule_for(self, request: RouteRequest, view: FleetView, now: float) -> tuple[int, CompiledRule]:
+        """(position or -1, the first rule that applies or the default one)."""
+        if not self.rules:
+            return -1, DEFAULT_RULE
+        position = self._match.first(self._facts_of(request, view, now))
+        return (-1, DEFAULT_RULE) if position is None else (position, self.rules[position])
+
+    def _facts_of(self, request: RouteRequest, view: FleetView, now: float) -> dict[str, Any]:
+        found = facts_of(self.facts - FROM_VIEW, request, view, now)
+        sources = (view.status, view.measured, view.prices)
+        for name in self.facts & FROM_VIEW:
+            known = self._facts.get(name)
+            if known is None or not _same(known[0], sources):
+                known = self._facts[name] = (sources, facts_of((name,), request, view, now)[name])
+            found[name] = known[1]
+        return found
+
+    def lineup(
+        self, position: int, rule: CompiledRule, request: RouteRequest, resolve: Resolve, view: FleetView
+    ) -> Lineup:
+        """The candidates of ``rule`` for the requested name. Raises LookupError when the name means nothing."""
+        candidates = _candidates(rule.conditions, request.requested_model, resolve)
+        key = (position, request.requested_model)
+        known = (*(found for _, found in candidates), view.measured)
+        lineup = self._lineups.get(key)
+        if lineup is not None and _same(lineup.known, known):
+            return lineup
+        lineup = _lineup(candidates, view, known)
+        if len(self._lineups) >= MAX_LINEUPS:
+            self._lineups.clear()
+        self._lineups[key] = lineup
+        return lineup
+
+
+def _same(known: tuple[object, ...], now: tuple[object, ...]) -> bool:
+    """The very same objects."""
+    return len(known) == len(now) and all(a is b for a, b in zip(known, now, strict=True))
+
+
+def compile_table(snapshot: RoutesSnapshot, plugins: Mapping[str, Score] | None = None) -> CompiledTable:
+    """Check and order the rules.
+
+    Raises:
+        ConditionError: a rule's conditions or strategy cannot be used; names the rule.
+    """
+    ordered = sorted(snapshot.rules, key=lambda rule: (rule.priority, rule.rule_id))
+    found = []
+    for rule in ordered:
+        if rule.strategy not in SCORES and rule.strategy not in (plugins or {}):
+            known = ", ".join((*SCORES, *(plugins or {})))
+            raise ConditionError(
+                f"rule '{rule.name}': there is no strategy '{rule.strategy}'; there are {known}"
+            )
+        try:
+            found.append(CompiledRule(rule.name, rule.strategy, compile_conditions(rule.conditions)))
+        except ConditionError as error:
+            raise ConditionError(f"rule '{rule.name}': {error}") from error
+    match = FirstMatch([rule.conditions.applies for rule in found])
+    return CompiledTable(snapshot.version, tuple(found), plugins or {}, match)
+
+
+def _candidates(
+    conditions: Conditions, requested: str, resolve: Resolve
+) -> list[tuple[float, Sequence[Candidate]]]:
+    """(weight, candidates) of each name the rule sends to; without targets, of the requested name."""
+    if not conditions.targets:
+        return [(1.0, resolve(requested))]
+    found: list[tuple[float, Sequence[Candidate]]] = []
+    for share in conditions.targets:
+        try:
+            found.append((share.weight, resolve(share.name)))
+        except LookupError:
+            continue  # a provider that is no longer configured takes no traffic; the others do
+    return found or [(1.0, resolve(requested))]
+
+
+def _lineup(
+    candidates: list[tuple[float, Sequence[Candidate]]], view: FleetView, known: tuple[object, ...]
+) -> Lineup:
+    named: dict[object, Entrant] = {}
+    others: dict[object, Entrant] = {}
+    for weight, found in candidates:
+        chosen = [each for each in found if each.named]
+        for candidate in chosen:
+            if candidate.target not in named:
+                named[candidate.target] = _entrant(candidate, len(named), weight / len(chosen), view)
+        for candidate in found:
+            if not candidate.named and candidate.target not in others:
+                others[candidate.target] = _entrant(candidate, len(others), 1.0, view)
+    stand_ins = tuple(entrant for target, entrant in others.items() if target not in named)
+    return Lineup(tuple(named.values()), known, stand_ins)
+
+
+def _entrant(candidate: Candidate, place: int, weight: float, view: FleetView) -> Entrant:
+    measured = view.measured.get(candidate.target, scores.UNMEASURED)
+    latency, first = scores.latency_ms(measured), scores.ttft_ms(measured)
+    return Entrant(
+        candidate=candidate,
+        place=place,
+        weight=weight,
+        latency_ms=latency,
+        ttft_ms=first,
+        quality=scores.quality(candidate, measured),
+        reliability=scores.reliability(measured),
+        latency_score=scores.on_scale(latency, scores.LATENCY_BOUNDS_MS),
+        ttft_score=scores.on_scale(first, scores.TTFT_BOUNDS_MS),
+        calls=measured.calls,
+    )
