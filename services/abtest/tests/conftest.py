@@ -14,6 +14,7 @@ import yaml
 from fairlead_abtest.app import wire
 from fairlead_abtest.settings import AbtestSettings
 from fairlead_common.bus.rpc import RpcClient, RpcError, RpcUnavailable
+from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import TestResultRecorded
 from fairlead_common.events.calls import Call, CallsCompleted
 from fairlead_common.operations import abtest as ops
@@ -22,6 +23,7 @@ from fairlead_common.service import run
 from fairlead_simulator.testing import FAST, Running, running
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from pydantic import SecretStr
 
 from tests.support.servers import NatsServer, free_port
@@ -45,14 +47,23 @@ class Recorder:
     calls: list[Call] = field(default_factory=list)
     page_size: int = 5
     """Results in one reply: small, so that asking on is always put to the test."""
+    answering: Subscription | None = None
 
     async def start(self) -> None:
         jetstream = self.client.jetstream()
         await jetstream.subscribe("abtest.results.>", cb=self._result, ordered_consumer=True)
         await jetstream.subscribe("calls.completed.>", cb=self._frame, ordered_consumer=True)
-        await self.client.subscribe(comparison.RESULTS.subject, cb=self._answer)
+        await self.come_back()
+
+    async def come_back(self) -> None:
+        self.answering = await self.client.subscribe(comparison.RESULTS.subject, cb=self._answer)
         await self.client.flush()
         await self.client.flush()
+
+    async def go_away(self) -> None:
+        if self.answering is not None:
+            await self.answering.unsubscribe()
+            await self.client.flush()
 
     async def _result(self, message: Msg) -> None:
         event = TestResultRecorded.model_validate_json(message.data)
@@ -100,6 +111,8 @@ class Bench:
         self._folder = folder
         self._claim_s = claim_s
         self._stack = AsyncExitStack()
+        self.database = Database(dsn)
+        self.processes: list[asyncio.subprocess.Process] = []
 
     async def simulate(self, *vendors: str, latency: str = FAST) -> None:
         """Start simulators, and write the providers file that leads to them."""
@@ -111,7 +124,7 @@ class Bench:
             {
                 "name": name,
                 "base_url": each.url + ("/v1" if name == "openai" else ""),
-                "api_key": "${FAIRLEAD_TEST_KEY}",
+                "api_key": "${ABTEST_SIMULATOR_KEY}",
             }
             for name, each in self.simulators.items()
         ]
@@ -147,34 +160,54 @@ class Bench:
         """The service as a process of its own; killed at the end of the test when it is still there."""
         settings = self.settings(**more)
         own = {
+            "FAIRLEAD_PROVIDERS_FILE": str(self.providers_file),
+            "FAIRLEAD_CLAIM_S": str(settings.claim_s),
+            "FAIRLEAD_CALLS_AT_ONCE": str(settings.calls_at_once),
+            "ABTEST_SIMULATOR_KEY": "sk-test",
+        }
+        return await self._start("fairlead_abtest", own)
+
+    async def comparison(self) -> asyncio.subprocess.Process:
+        """The real comparison service as a process, in the place of the recorder."""
+        await self.recorder.go_away()
+        return await self._start("fairlead_comparison", {})
+
+    async def _start(self, module: str, own: dict[str, str]) -> asyncio.subprocess.Process:
+        shared = {
             "FAIRLEAD_NATS_URL": self.nats.url,
             "FAIRLEAD_POSTGRES_DSN": self._dsn,
-            "FAIRLEAD_HTTP_PORT": str(settings.http_port),
-            "FAIRLEAD_PROVIDERS_FILE": str(self.providers_file),
-            "FAIRLEAD_CLAIM_S": str(self._claim_s),
-            "FAIRLEAD_CALLS_AT_ONCE": str(settings.calls_at_once),
+            "FAIRLEAD_HTTP_PORT": str(free_port()),
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD_")}
         started = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "fairlead_abtest", env={**kept, **own, "FAIRLEAD_TEST_KEY": "sk-test"}
+            sys.executable, "-m", module, env={**kept, **shared, **own}
         )
         self._stack.push_async_callback(_end, started)
+        self.processes.append(started)
         return started
 
     async def _answers(self, task: "asyncio.Task[None]") -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             while not task.done():
-                try:
-                    await self.rpc.call(ops.LIST, ops.ListTests(workspace_id=1))
-                except (RpcUnavailable, RpcError):
-                    await asyncio.sleep(0.05)
-                else:
+                if await self._answered():
                     return
+                await asyncio.sleep(0.05)
         task.result()
+
+    async def _answered(self) -> bool:
+        try:
+            await self.rpc.call(ops.LIST, ops.ListTests(workspace_id=1))
+        except (RpcUnavailable, RpcError):
+            return False
+        return True
 
     async def ready(self) -> None:
         """Wait until some process answers."""
-        await self._answers(asyncio.create_task(asyncio.Event().wait()))  # type: ignore[arg-type]
+        async with asyncio.timeout(60):
+            while not await self._answered():
+                if self.processes and self.processes[-1].returncode is not None:
+                    raise RuntimeError(f"the last process ended with {self.processes[-1].returncode}")
+                await asyncio.sleep(0.05)
 
     async def create(self, workspace_id: int = 1, **fields: Any) -> ops.Test:
         test = ops.TestIn.model_validate(fields)
@@ -211,6 +244,15 @@ class Bench:
                     return found
                 await asyncio.sleep(0.05)
 
+    async def stored(self, stream: str) -> list[bytes]:
+        """Every message of a stream, in order: what was really put there, however often anybody read it."""
+        jetstream = self.client.jetstream()
+        state = (await jetstream.stream_info(stream)).state
+        return [
+            (await jetstream.get_msg(stream, seq)).data or b""
+            for seq in range(state.first_seq, state.last_seq + 1)
+        ]
+
     async def requests(self) -> int:
         """Calls that all simulators have seen."""
         states = await asyncio.gather(
@@ -220,6 +262,7 @@ class Bench:
 
     async def close(self) -> None:
         await self._stack.aclose()
+        await self.database.close()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -236,7 +279,7 @@ async def bench(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Bench]:
-    monkeypatch.setenv("FAIRLEAD_TEST_KEY", "sk-test")
+    monkeypatch.setenv("ABTEST_SIMULATOR_KEY", "sk-test")
     recorder = Recorder(nats_client)
     await recorder.start()
     found = Bench(nats_server, postgres_dsn, nats_client, tmp_path, recorder, claim_s=2.0)

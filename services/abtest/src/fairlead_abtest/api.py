@@ -110,8 +110,8 @@ class AbtestApi:
         limit = len(wanted) * len(test.arms)
         results, more = await self._records.page(test.id, *wanted[0], limit)
         last = (results[-1].prompt_index, results[-1].repeat) if results else wanted[-1]
-        if more and len(results) < limit and last != wanted[0]:
-            wanted = [cell for cell in wanted if cell < last]  # the piece ends inside the last one
+        if more and len(results) < limit:  # the piece ends inside the last row
+            wanted = [cell for cell in wanted if cell < last] or wanted[:1]
         return await asyncio.to_thread(_page, test, results, wanted)
 
     async def analysis(self, request: ops.OneTest) -> ops.Analysis:

@@ -175,7 +175,7 @@ def test_a_test_that_cannot_be_run_is_refused(fields: dict[str, Any], message: s
         ),
         ({"prompt": "x" * 200_001}, "prompt has 200067 bytes, and at most 200000 are allowed"),
         ({"prompt": None, "prompts": ["x" * 190_000] * 16}, "a test has at most 3000000"),
-        ({"params": {"stop": ["x" * 60_000]}}, "params has 60016 bytes, and at most 50000 are allowed"),
+        ({"params": {"stop": ["x" * 60_000]}}, "params has 60014 bytes, and at most 50000 are allowed"),
         ({"params": {"seed": float("nan")}}, "params holds what JSON cannot carry"),
         (
             {"prompt": None, "prompts": ["x" * 25_000] * 100, "providers": ["a"] * 10, "repeats": 10},
