@@ -178,6 +178,7 @@ BAD = {
     "/ranking?latency=-1": "greater than or equal to 0",
     "/ranking?by=charm": "balanced",
     "/trend?window=7h": "6 hours at most",
+    "/trend?until=2025-01-01T00:00:00Z": "minutes are kept for 31 days",
     "/history?since=2026-02-02&until=2026-02-01": "until must not be before since",
     "/history?since=9999-12-31": "since",
     "/calls?limit=501": "500",

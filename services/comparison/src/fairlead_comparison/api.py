@@ -112,6 +112,12 @@ class ComparisonApi:
                 422, "window_too_long", "steps of a minute reach 6 hours at most; ask for steps of an hour"
             )
         window = self._window(request)
+        if request.step == "minute" and window.hourly:
+            raise RpcError(
+                422,
+                "minutes_forgotten",
+                "minutes are kept for 31 days; for earlier times ask for steps of an hour",
+            )
         if request.step == "hour":
             window = window._replace(since=window.since.replace(minute=0), hourly=True)
         selection = Selection(request.targets, request.level)

@@ -22,7 +22,7 @@ class ComparisonSettings(Settings):
     """Kinds of calls that count, separated by commas: live, probe, abtest, drill, shadow."""
     quality_window_days: int = Field(default=30, ge=1, le=365)
     """Scores of A/B tests count for this long."""
-    comparison_every_s: float = Field(default=300.0, gt=0)
+    comparison_every_s: float = Field(default=60.0, gt=0)
     """How often the comparisons of today and yesterday are computed anew."""
 
     @field_validator("performance_kinds", mode="before")
