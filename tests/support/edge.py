@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import orjson
 import yaml
@@ -222,6 +223,25 @@ def journal_of(data_dir: Path) -> Iterator[Journal]:
         yield journal
     finally:
         journal.close()
+
+
+async def store_keys(dsn: str) -> None:
+    """Put the keys and workspaces of the tests into a database, from which the edge publishes them."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("INSERT INTO workspace (id, name) VALUES (2, 'other')")
+        await connection.execute("SELECT setval(pg_get_serial_sequence('workspace', 'id'), 2)")
+        rows = [
+            (entry.key_id, entry.workspace_id, entry.key_id, entry.role, sha256, "hint", entry.expires_at)
+            for sha256, entry in KEYS.keys.items()
+        ]
+        await connection.executemany(
+            "INSERT INTO api_key (id, workspace_id, name, role, sha256, hint, expires_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            rows,
+        )
+    finally:
+        await connection.close()
 
 
 async def journalled(edge: RunningEdge, count: int) -> list[Call]:

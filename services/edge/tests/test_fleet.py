@@ -1,7 +1,9 @@
 """What the edge knows: from disk, from the bus, after bad news; and its own breakers."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,8 @@ def loaded(folder: Path) -> Fleet:
     return found
 
 
-def planned(known: Fleet, request: RouteRequest = ASKED, now: float = NOW, **more: Any) -> Plan:
-    found = known.plan(request, now, **more)
+def planned(known: Fleet, request: RouteRequest = ASKED, now: float = NOW) -> Plan:
+    found = known.plan(request, now)
     assert isinstance(found, Plan)
     return found
 
@@ -144,11 +146,16 @@ async def test_a_bad_snapshot_keeps_the_former_in_memory_and_on_disk(
     await tables.put("2", routes(2, providers=["openai"]))
     await policies.put("policy.2", PolicySnapshot(workspace_id=2, version=1))
     await until(lambda: 2 in followed.tables and 2 in followed.policies)
-    stored = tmp_path / "snapshots" / "routes.json"
-    await until(lambda: stored.exists() and "2" in orjson.loads(stored.read_bytes()))
+    for bucket, key in (("routes", "2"), ("failover", "policy.2")):
+        stored = tmp_path / "snapshots" / f"{bucket}.json"
+        await until(partial(_holds, stored, key))
     for known in (followed, loaded(tmp_path)):
         assert planned(known, RouteRequest("auto")).steps[0].target.provider == "google"
         assert not known.policies[1].enabled
+
+
+def _holds(stored: Path, key: str) -> bool:
+    return stored.exists() and key in orjson.loads(stored.read_bytes())
 
 
 async def test_a_table_that_is_gone_decides_nothing(followed: Fleet, nats_client: Client) -> None:
@@ -222,12 +229,12 @@ def test_breakers_of_made_up_models_are_bounded(tmp_path: Path, monkeypatch: pyt
 
 def test_without_failover_there_is_one_step_of_what_was_named(tmp_path: Path) -> None:
     known = fleet(tmp_path)
+    alone = replace(ASKED, failover=False)
     assert len(planned(known).steps) > 1
-    assert [step.target for step in planned(known, failover=False).steps] == [MINI]
+    assert [step.target for step in planned(known, alone).steps] == [MINI]
     failing(known, MINI, 5)
-    assert [step.target for step in planned(known, failover=False).steps] == [MINI]
-    assert len(planned(known, RouteRequest("auto"), failover=False).steps) == 1
-    too_long = known.plan(RouteRequest(ASKED.requested_model, input_tokens=10**9), NOW, failover=False)
-    assert isinstance(too_long, NoCapacity)
+    assert [step.target for step in planned(known, alone).steps] == [MINI]
+    assert len(planned(known, RouteRequest("auto", failover=False)).steps) == 1
+    assert isinstance(known.plan(replace(alone, input_tokens=10**9), NOW), NoCapacity)
     with pytest.raises(UnknownModel):
         known.plan(RouteRequest("nothing"), NOW)

@@ -49,9 +49,13 @@ class EdgeStore:
             },
         )
 
-    async def workspaces(self) -> list[RowMapping]:
-        """All workspaces."""
-        return await self._rows("SELECT id, name, created_at FROM workspace ORDER BY id")
+    async def workspaces(self, only: int | None) -> list[RowMapping]:
+        """All workspaces, or one."""
+        return await self._rows(
+            "SELECT id, name, created_at FROM workspace"
+            " WHERE CAST(:only AS integer) IS NULL OR id = :only ORDER BY id",
+            only=only,
+        )
 
     async def add_workspace(self, name: str) -> RowMapping | None:
         """The new workspace, or None when the name is taken."""
@@ -61,9 +65,26 @@ class EdgeStore:
         )
         return rows[0] if rows else None
 
-    async def keys(self) -> list[RowMapping]:
-        """All keys; their hashes stay here."""
-        return await self._rows(f"SELECT {KEY_COLUMNS} FROM api_key ORDER BY created_at")
+    async def rename_workspace(self, workspace_id: int, name: str) -> RowMapping | None:
+        """The workspace, or None when there is none of that id. Raises IntegrityError when the name is taken."""
+        rows = await self._rows(
+            "UPDATE workspace SET name = :name WHERE id = :id RETURNING id, name, created_at",
+            id=workspace_id,
+            name=name,
+        )
+        return rows[0] if rows else None
+
+    async def delete_workspace(self, workspace_id: int) -> bool:
+        """Delete it with all that belongs to it; False when there is none of that id."""
+        return bool(await self._rows("DELETE FROM workspace WHERE id = :id RETURNING id", id=workspace_id))
+
+    async def keys(self, only: int | None) -> list[RowMapping]:
+        """All keys, or those of one workspace; their hashes stay here."""
+        return await self._rows(
+            f"SELECT {KEY_COLUMNS} FROM api_key"
+            " WHERE CAST(:only AS integer) IS NULL OR workspace_id = :only ORDER BY created_at, id",
+            only=only,
+        )
 
     async def add_key(
         self, workspace_id: int, name: str, role: str, expires_at: datetime | None
@@ -83,10 +104,28 @@ class EdgeStore:
         )
         return key, rows[0]
 
-    async def revoke_key(self, key_id: str) -> bool:
-        """Switch a key off; False when there is none of that id."""
+    async def change_key(self, key_id: str, only: int | None, changes: dict[str, Any]) -> RowMapping | None:
+        """The key after the change, or None when there is none of that id (in workspace ``only``)."""
+        columns = [name for name in ("name", "role", "expires_at") if name in changes]
+        setting = ", ".join(f"{name} = :{name}" for name in columns) or "name = name"
+        rows = await self._rows(
+            f"UPDATE api_key SET {setting} WHERE id = :id"
+            f" AND (CAST(:only AS integer) IS NULL OR workspace_id = :only) RETURNING {KEY_COLUMNS}",
+            id=key_id,
+            only=only,
+            **{name: changes[name] for name in columns},
+        )
+        return rows[0] if rows else None
+
+    async def revoke_key(self, key_id: str, only: int | None) -> bool:
+        """Switch a key off; False when there is none of that id (in workspace ``only``)."""
         return bool(
-            await self._rows("UPDATE api_key SET enabled = false WHERE id = :id RETURNING id", id=key_id)
+            await self._rows(
+                "UPDATE api_key SET enabled = false WHERE id = :id"
+                " AND (CAST(:only AS integer) IS NULL OR workspace_id = :only) RETURNING id",
+                id=key_id,
+                only=only,
+            )
         )
 
     async def mappings(self) -> list[RowMapping]:

@@ -1,11 +1,12 @@
 """What the routes of the control API are given: the caller's workspace, the way to the services, the edge's own store."""
 
 from collections.abc import Callable
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
+from fairlead_common.access import DEFAULT_WORKSPACE
 from fairlead_common.bus.rpc import RpcClient
 from fairlead_models.catalog.catalog import Catalog
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request
 
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.store import EdgeStore
@@ -17,6 +18,23 @@ def _rpc(request: Request) -> RpcClient:
 
 def _workspace_id(request: Request) -> int:
     return cast("int", request.scope["fairlead.workspace_id"])
+
+
+def _key_id(request: Request) -> str:
+    return cast("str", request.scope["fairlead.key_id"])
+
+
+def _operator(request: Request) -> None:
+    if _workspace_id(request) != DEFAULT_WORKSPACE:
+        raise HTTPException(
+            403,
+            f"this touches all workspaces; use an admin key of workspace {DEFAULT_WORKSPACE}, the operator's",
+        )
+
+
+def _scope(request: Request) -> int | None:
+    workspace_id = _workspace_id(request)
+    return None if workspace_id == DEFAULT_WORKSPACE else workspace_id
 
 
 def _store(request: Request) -> EdgeStore:
@@ -40,6 +58,15 @@ Rpc = Annotated[RpcClient, Depends(_rpc)]
 
 WorkspaceId = Annotated[int, Depends(_workspace_id)]
 """Workspace of the API key that authenticated the request."""
+
+KeyId = Annotated[str, Depends(_key_id)]
+"""The key that authenticated the request."""
+
+Scope = Annotated[int | None, Depends(_scope)]
+"""The one workspace whose things the caller may see and change; None = all, for the operator."""
+
+OPERATOR: Final = Depends(_operator)
+"""For routes that touch all workspaces: only the operator, an admin of workspace 1, may call them."""
 
 Store = Annotated[EdgeStore, Depends(_store)]
 """Workspaces, keys, model mappings."""

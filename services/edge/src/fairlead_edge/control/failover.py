@@ -6,7 +6,7 @@ from fairlead_common.bus.rpc import Empty
 from fairlead_common.operations import failover as ops
 from fastapi import APIRouter, Query
 
-from fairlead_edge.control.dependencies import Rpc, WorkspaceId
+from fairlead_edge.control.dependencies import OPERATOR, Rpc, WorkspaceId
 
 router = APIRouter(prefix="/api/providers/failover", tags=["failover"])
 
@@ -54,13 +54,13 @@ async def analytics(rpc: Rpc, workspace_id: WorkspaceId) -> ops.Analytics:
     return await rpc.call(ops.ANALYTICS, ops.OfWorkspace(workspace_id=workspace_id))
 
 
-@router.post("/open", summary="Take a provider out")
+@router.post("/open", summary="Take a provider out", dependencies=[OPERATOR])
 async def open_gate(rpc: Rpc, body: ops.SwitchIn) -> ops.FailoverState:
     """By hand; it stays out until it is brought back."""
     return await rpc.call(ops.OPEN, body)
 
 
-@router.post("/recover", summary="Bring a provider back")
+@router.post("/recover", summary="Bring a provider back", dependencies=[OPERATOR])
 async def recover(rpc: Rpc, body: ops.SwitchIn) -> ops.FailoverState:
     """In steps, as after an outage."""
     return await rpc.call(ops.RECOVER, body)

@@ -8,7 +8,7 @@ from fairlead_common.operations import health as ops
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
-from fairlead_edge.control.dependencies import Rpc
+from fairlead_edge.control.dependencies import OPERATOR, Rpc
 
 router = APIRouter(prefix="/api/providers/health", tags=["health"])
 
@@ -37,13 +37,13 @@ async def alerts(
     return await rpc.call(ops.ALERTS, ops.AlertsQuery(active=active, provider=provider, limit=limit))
 
 
-@router.post("/alerts/{alert_id}/acknowledge", summary="Acknowledge an alert")
+@router.post("/alerts/{alert_id}/acknowledge", summary="Acknowledge an alert", dependencies=[OPERATOR])
 async def acknowledge(rpc: Rpc, alert_id: str, body: AckIn) -> AlertRaised:
     """It stays listed until it is resolved."""
     return await rpc.call(ops.ACKNOWLEDGE, ops.Acknowledge(alert_id=alert_id, by=body.by))
 
 
-@router.post("/alerts/silences", status_code=204, summary="Silence alerts")
+@router.post("/alerts/silences", status_code=204, summary="Silence alerts", dependencies=[OPERATOR])
 async def silence(rpc: Rpc, body: ops.SilenceIn) -> None:
     """Until its end; alerts go on being recorded, with status 'suppressed'."""
     await rpc.call(ops.SILENCE, body)
@@ -55,25 +55,25 @@ async def probes(rpc: Rpc) -> ops.Probes:
     return await rpc.call(ops.PROBES, Empty())
 
 
-@router.put("/probes/{provider}", summary="Change a probe schedule")
+@router.put("/probes/{provider}", summary="Change a probe schedule", dependencies=[OPERATOR])
 async def put_probe(rpc: Rpc, provider: str, body: ops.ProbeIn) -> ops.Probe:
     """Kind, interval, model."""
     return await rpc.call(ops.PUT_PROBE, ops.PutProbe(provider=provider, probe=body))
 
 
-@router.post("/probes/{provider}/run", summary="Probe now")
+@router.post("/probes/{provider}/run", summary="Probe now", dependencies=[OPERATOR])
 async def run_probe(rpc: Rpc, provider: str) -> ops.ProbeResult:
     """Waits for the result, which also counts."""
     return await rpc.call(ops.RUN_PROBE, ops.OneProvider(provider=provider))
 
 
-@router.put("/{provider}/maintenance", status_code=204, summary="Begin maintenance")
+@router.put("/{provider}/maintenance", status_code=204, summary="Begin maintenance", dependencies=[OPERATOR])
 async def set_maintenance(rpc: Rpc, provider: str, body: ops.MaintenanceIn) -> None:
     """The provider gets no traffic, and its state no blame."""
     await rpc.call(ops.SET_MAINTENANCE, ops.SetMaintenance(provider=provider, maintenance=body))
 
 
-@router.delete("/{provider}/maintenance", status_code=204, summary="End maintenance")
+@router.delete("/{provider}/maintenance", status_code=204, summary="End maintenance", dependencies=[OPERATOR])
 async def end_maintenance(rpc: Rpc, provider: str) -> None:
     """It is judged again."""
     await rpc.call(ops.END_MAINTENANCE, ops.OneProvider(provider=provider))

@@ -9,7 +9,7 @@ from fairlead_models.errors import UnknownModel
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from fairlead_edge.control.dependencies import CatalogNow, Changed, Store
+from fairlead_edge.control.dependencies import OPERATOR, CatalogNow, Changed, Store
 
 router = APIRouter(prefix="/api/providers/models", tags=["models"])
 
@@ -116,7 +116,7 @@ async def get_equivalents(catalog: CatalogNow, provider: str, model: str) -> Equ
     return Equivalents(target=str(target), equivalents=found)
 
 
-@router.put("/{provider}/{model}", summary="Declare a model")
+@router.put("/{provider}/{model}", summary="Declare a model", dependencies=[OPERATOR])
 async def put_model(
     store: Store, changed: Changed, catalog: CatalogNow, provider: str, model: str, body: MappingIn
 ) -> Marked:
@@ -147,7 +147,7 @@ async def put_model(
     return Marked.model_validate(dict(saved))
 
 
-@router.post("/{provider}/{model}/verify", summary="Confirm a mapping")
+@router.post("/{provider}/{model}/verify", summary="Confirm a mapping", dependencies=[OPERATOR])
 async def verify(store: Store, changed: Changed, catalog: CatalogNow, provider: str, model: str) -> Marked:
     """A person has confirmed what is declared."""
     entry = _entry(catalog, provider, model)
@@ -167,7 +167,9 @@ async def report(
     return Marked.model_validate(dict(saved))
 
 
-@router.delete("/{provider}/{model}", status_code=204, summary="Drop what was declared")
+@router.delete(
+    "/{provider}/{model}", status_code=204, summary="Drop what was declared", dependencies=[OPERATOR]
+)
 async def delete_model(store: Store, changed: Changed, provider: str, model: str) -> None:
     """Back to what is built in."""
     if not await store.delete_mapping(provider, model):
