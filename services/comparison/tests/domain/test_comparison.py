@@ -6,7 +6,7 @@ from fairlead_comparison.domain.comparison import block_seconds, verdicts
 from fairlead_comparison.domain.metrics import METRICS, cost, error_rate, latency, tokens_per_s
 from fairlead_comparison.domain.samples import Mean, Proportion, Quantile, Scores
 from fairlead_comparison.domain.sums import Sums
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -70,6 +70,7 @@ ARMS = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(ARMS, st.floats(1, 4))
 def test_a_winner_is_always_backed(arms: dict[str, Proportion | None], effect: float) -> None:
     found = verdicts({Metric.ERROR_RATE: arms})
@@ -125,6 +126,7 @@ def test_of_nothing_there_is_no_sample() -> None:
         assert spec.sample([Sums(), Sums()]) is None, metric
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 31 * 86_400), st.sampled_from([60, 3600]))
 def test_blocks_are_whole_units_and_about_two_dozen(first: int, span: int, unit: int) -> None:
     length = block_seconds(first, first + span, unit)

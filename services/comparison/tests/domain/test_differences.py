@@ -24,7 +24,7 @@ from fairlead_comparison.domain.differences import (
 from fairlead_comparison.domain.metrics import cost, error_rate, latency
 from fairlead_comparison.domain.samples import Mean, Proportion, Quantile, Scores
 from fairlead_comparison.domain.sums import Sums, total
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 KNOWN = Path(__file__).parents[4] / ".." / "shared" / "data" / "known_answers.json"
@@ -137,6 +137,7 @@ def test_neighbouring_buckets_of_the_sketch_are_no_difference() -> None:
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(P_VALUES)
 def test_holm_is_between_raw_and_bonferroni_and_keeps_the_order(p_values: list[float]) -> None:
     adjusted = holm(p_values)
@@ -153,6 +154,7 @@ QUANTILES = st.lists(st.floats(1, 10_000), min_size=1, max_size=80).map(
 )
 
 
+@settings(deadline=None)
 @given(
     st.one_of(st.tuples(PROPORTIONS, PROPORTIONS), st.tuples(MEANS, MEANS), st.tuples(QUANTILES, QUANTILES))
 )
@@ -165,6 +167,7 @@ def test_swapping_the_two_turns_the_difference_around(pair: tuple[Any, Any]) -> 
     assert 0 <= there.p_value <= 1
 
 
+@settings(deadline=None)
 @given(QUANTILES, QUANTILES, st.sampled_from([0.001, 0.01, 0.05, 0.2]))
 def test_the_p_value_of_quantiles_belongs_to_their_interval(
     one: Quantile, other: Quantile, alpha: float

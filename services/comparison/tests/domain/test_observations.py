@@ -18,7 +18,7 @@ from fairlead_comparison.domain.observations import (
     sums_of,
 )
 from fairlead_comparison.domain.sums import PLAIN, SumKey, Sums, total
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.comparison.tests.traffic import attempt, call, failed
@@ -167,6 +167,7 @@ OUTCOMES = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(OUTCOMES), st.randoms())
 def test_sums_add_up_however_they_are_split(outcomes: list[Any], random: Any) -> None:
     whole = Sums()

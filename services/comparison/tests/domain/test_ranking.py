@@ -7,7 +7,7 @@ from fairlead_common.operations.comparison import Metric
 from fairlead_comparison.domain.comparison import Arms
 from fairlead_comparison.domain.ranking import PARTS, balanced, by_metric
 from fairlead_comparison.domain.samples import Mean, Proportion, Scores
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 EQUAL = {"latency": 0.25, "cost": 0.25, "quality": 0.25, "reliability": 0.25}
@@ -107,6 +107,7 @@ WEIGHTS = st.fixed_dictionaries({name: st.floats(0, 10) for name in PARTS}).filt
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcde"), FACTS, min_size=1, max_size=5), FACTS, WEIGHTS)
 def test_another_target_changes_nothing_between_the_others(
     facts: dict[str, Any], newcomer: Any, weights: dict[str, float]
@@ -118,6 +119,7 @@ def test_another_target_changes_nothing_between_the_others(
     ]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcde"), FACTS, min_size=1, max_size=5), WEIGHTS)
 def test_a_dominated_target_never_wins(facts: dict[str, Any], weights: dict[str, float]) -> None:
     places = balanced(arms(**facts), weights)
@@ -126,6 +128,7 @@ def test_a_dominated_target_never_wins(facts: dict[str, Any], weights: dict[str,
     assert balanced(arms(**facts, z=dominated), weights)[0].target == places[0].target
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcde"), FACTS, min_size=1, max_size=5), WEIGHTS)
 def test_scores_lie_in_their_intervals(facts: dict[str, Any], weights: dict[str, float]) -> None:
     places = balanced(arms(**facts), weights)

@@ -8,7 +8,7 @@ import pytest
 from fairlead_common import sketch
 from fairlead_comparison.domain.distributions import binomial_at_most, binomial_quantile
 from fairlead_comparison.domain.samples import Mean, Proportion, Quantile, Scores, design_effect
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 ALPHAS = st.sampled_from([0.001, 0.01, 0.05, 0.2, 0.5])
@@ -46,6 +46,7 @@ def test_order_statistics_are_those_of_the_exact_binomial(n: int, q: Fraction) -
     assert high == expected_high or high / 1.021 <= expected_high <= high
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.floats(0.01, 0.99), st.floats(0.0001, 0.9999))
 def test_binomial_quantile_is_the_smallest_that_reaches(n: int, q: float, p: float) -> None:
     k = binomial_quantile(p, n, q)
@@ -53,6 +54,7 @@ def test_binomial_quantile_is_the_smallest_that_reaches(n: int, q: float, p: flo
     assert k == 0 or binomial_at_most(k - 1, n, q) < p
 
 
+@settings(deadline=None)
 @given(VALUES, st.sampled_from([0.5, 0.95]), ALPHAS, ALPHAS, st.floats(1, 20))
 def test_quantile_limits_hold_the_value_and_shrink(
     values: list[float], q: float, one: float, other: float, effect: float
@@ -65,6 +67,7 @@ def test_quantile_limits_hold_the_value_and_shrink(
     assert low2 <= found.value <= high2
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.data(), ALPHAS, st.floats(1, 20))
 def test_proportion_limits_hold_the_value(n: int, data: st.DataObject, alpha: float, effect: float) -> None:
     events = data.draw(st.integers(0, n))
@@ -76,6 +79,7 @@ def test_proportion_limits_hold_the_value(n: int, data: st.DataObject, alpha: fl
     assert wide_high >= high - 1e-12
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 1000), min_size=2, max_size=50), st.floats(1, 10))
 def test_mean_of_sums(values: list[float], effect: float) -> None:
     found = Mean.of_sums(sum(values), sum(each * each for each in values), len(values))
