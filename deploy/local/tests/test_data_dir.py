@@ -85,6 +85,13 @@ def test_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
     assert long != DataDir.of(tmp_path / ("y" * 100)).sockets
 
 
+def test_looking_at_a_folder_makes_nothing(tmp_path: Path) -> None:
+    folder = DataDir.of(tmp_path / "data")
+    folder.require_free()
+    assert folder.holder() is None
+    assert not folder.path.exists()
+
+
 def test_a_held_folder_is_refused_with_the_holder_until_he_ends(folder: DataDir) -> None:
     command = [sys.executable, "-c", HOLD, str(folder.path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -93,6 +100,8 @@ def test_a_held_folder_is_refused_with_the_holder_until_he_ends(folder: DataDir)
         assert folder.holder() == holder.pid
         with pytest.raises(BadInput, match=rf"held by another run \(pid {holder.pid}\)"), folder.locked():
             pass
+        with pytest.raises(BadInput, match=r"stop that one with `fairlead down --data-dir "):
+            folder.require_free()
         holder.kill()
     assert folder.holder() is None
     with folder.locked():

@@ -126,6 +126,13 @@ def test_programs_that_are_not_ours_get_a_bare_environment() -> None:
     assert dict(plan.nats.environment) == {"PATH": "/bin"}
 
 
+def test_every_process_of_ours_knows_where_the_dashboard_is() -> None:
+    plan = planned()
+    dashboard = next(spec for spec in plan.services if spec.name == "dashboard")
+    assert plan.dashboard_url == dashboard.url
+    assert plan.services[0].environment["FAIRLEAD_DASHBOARD_URL"] == dashboard.url
+
+
 def test_an_extra_setting_reaches_its_service_alone() -> None:
     plan = planned(UpOptions(settings=(("health", "probe_interval_s", "5"),), replicas=2))
     having = [spec.name for spec in everything(plan) if "FAIRLEAD_PROBE_INTERVAL_S" in spec.environment]

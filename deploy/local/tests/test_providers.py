@@ -95,5 +95,5 @@ def test_the_demo_never_calls_a_real_provider(tmp_path: Path) -> None:
     assert environ == {"PATH": "/bin"}
     require_simulated(choose(None, environ, simulators=True))
     real = written(tmp_path, "providers: [{name: mine, wire: openai, base_url: 'http://127.0.0.1:1/v1'}]")
-    with pytest.raises(BadInput, match="mine would be a real provider, which costs money"):
+    with pytest.raises(BadInput, match="mine would not be simulated"):
         require_simulated(choose(real, environ, simulators=True))

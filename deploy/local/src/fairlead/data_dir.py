@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -117,6 +118,21 @@ class DataDir:
                 " name another one with --data-dir"
             ) from error
 
+    def require_free(self) -> None:
+        """Refuse a folder that another run holds; changes nothing.
+
+        Raises:
+            BadInput: another run holds it.
+        """
+        if self.holder() is not None:
+            raise self._held()
+
+    def _held(self) -> BadInput:
+        return BadInput(
+            f"the data folder {self.shown} is held by another run (pid {self._lock_pid()}); stop that one"
+            f" with `fairlead down --data-dir {shlex.quote(self.shown)}`, or name another folder with --data-dir"
+        )
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the lock of the folder.
@@ -127,10 +143,7 @@ class DataDir:
         descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if not _lock(descriptor):
-                raise BadInput(
-                    f"the data folder {self.shown} is held by another run (pid {self._lock_pid()}); stop that one"
-                    f" with `fairlead down --data-dir {self.shown}`, or name another folder with --data-dir"
-                )
+                raise self._held()
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             yield

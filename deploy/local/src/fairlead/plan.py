@@ -85,6 +85,7 @@ SERVICES = (
     Service("abtest", "fairlead_abtest"),
     Service("dashboard", "fairlead_dashboard"),
 )
+DASHBOARD = SERVICES[-1]
 EDGE = Service("edge", "fairlead_edge")
 
 
@@ -167,6 +168,15 @@ class _Planner:
         self.passwords = passwords
         self.environ = environ
         self.nats_port = 0
+        self.dashboard_port = 0
+
+    @property
+    def dashboard_url(self) -> str | None:
+        return f"http://{HOST}:{self.dashboard_port}" if self.dashboard_port else None
+
+    def port_of(self, service: Service, number: int) -> int:
+        """0: any."""
+        return self.dashboard_port if (service, number) == (DASHBOARD, 1) else 0
 
     def base(self) -> dict[str, str]:
         """The user's environment without settings of ours, but for the few that every process has."""
@@ -193,6 +203,7 @@ class _Planner:
             "FAIRLEAD_DATA_DIR": str(self.folder.private(instance)),
             "FAIRLEAD_HTTP_PORT": str(port),
             "FAIRLEAD_INSTANCE": instance,
+            **({"FAIRLEAD_DASHBOARD_URL": self.dashboard_url} if self.dashboard_url else {}),
             **{
                 f"{PREFIX}{setting.upper()}": value
                 for name, setting, value in self.options.settings
@@ -237,6 +248,8 @@ def make_plan(
     planner.nats_port = next(ports)
     monitoring = next(ports)
     simulators = {name: (next(ports), next(ports)) for name in providers.simulated}
+    if DASHBOARD in services:
+        planner.dashboard_port = next(ports)
     return Plan(
         nats=_nats(planner, monitoring),
         postgres=_postgres(planner),
@@ -246,7 +259,7 @@ def make_plan(
             for position, name in enumerate(providers.simulated, 1)
         ),
         services=tuple(
-            planner.process(service, number, next(ports), Kind.SERVICE)
+            planner.process(service, number, planner.port_of(service, number) or next(ports), Kind.SERVICE)
             for service in services
             for number in range(1, options.replicas + 1)
         ),
@@ -264,7 +277,7 @@ def make_plan(
             name: Simulator(f"http://{HOST}:{port}", f"http://{HOST}:{control}")
             for name, (port, control) in simulators.items()
         },
-        dashboard_url=None,
+        dashboard_url=planner.dashboard_url,
     )
 
 

@@ -65,8 +65,8 @@ def require_simulated(providers: Providers) -> None:
     """
     if real := [name for name in providers.names if name not in providers.simulated]:
         raise BadInput(
-            f"--demo sends requests all the time, and {', '.join(real)} would be a real provider, which costs money;"
-            " leave out --demo, or the options that make it real"
+            f"--demo sends requests all the time, and {', '.join(real)} would not be simulated, which may"
+            " cost money; leave out --demo, or give it only providers that are simulated"
         )
 
 

@@ -15,8 +15,13 @@ class Terminal:
 
     @property
     def elapsed_s(self) -> float:
-        """Since this was made."""
+        """Since this was made, or since ``begin``."""
         return time.monotonic() - self._began
+
+    def begin(self, text: str) -> None:
+        """Say what begins now; ``progress`` counts from here."""
+        self._began = time.monotonic()
+        self.say(text)
 
     def say(self, text: str = "", *, logged: bool = True) -> None:
         """One line, or several."""

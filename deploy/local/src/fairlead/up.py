@@ -1,6 +1,7 @@
 """``fairlead up``: brings the whole stack up, tells where everything is, keeps it running, stops it in order."""
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import shlex
@@ -58,9 +59,10 @@ def up(options: UpOptions, environ: Mapping[str, str]) -> int:
         require_simulated(providers)
     services = installed_services()
     check_settings(options, services)
+    folder = DataDir.of(options.data_dir)
+    folder.require_free()
     if options.port:
         require_free(options.port)
-    folder = DataDir.of(options.data_dir)
     folder.make()
     with folder.locked():
         folder.run_file.unlink(missing_ok=True)
@@ -119,7 +121,7 @@ class _Run:
         """Start, wait, stop."""
         stop, hurry = asyncio.Event(), asyncio.Event()
         stop_signals(stop, hurry)
-        self._terminal.say(f"Fairlead is starting in {self._folder.shown}")
+        self._terminal.begin(f"Fairlead is starting in {self._folder.shown}")
         supervisor = Supervisor(self._folder, self._terminal, self._not_ready, self._publish)
         self._supervisor = supervisor
         try:
@@ -135,6 +137,8 @@ class _Run:
             self._folder.run_file.unlink(missing_ok=True)
             await self._stop(supervisor, hurry)
             leftovers.forget(self._folder)
+            with contextlib.suppress(OSError):  # not empty, or never made
+                self._folder.sockets.rmdir()
         return 0
 
     async def _start(self, supervisor: Supervisor) -> None:
@@ -155,9 +159,14 @@ class _Run:
     async def _start_postgres(self, supervisor: Supervisor) -> None:
         plan, folder = self._plan, self._folder
         binaries = postgres.programs()
-        await asyncio.to_thread(
+        opened = await asyncio.to_thread(
             postgres.make_cluster, folder, binaries, plan.postgres.account, self._secrets["postgres.owner"]
         )
+        if opened:
+            self._terminal.say(
+                f"  Postgres runs as '{postgres.ACCOUNT_OF_ROOT}', not as root; to let it through to its files,"
+                f" these folders were given the permission o+x: {', '.join(map(str, opened))}"
+            )
         part = supervisor.start(plan.postgres, partial(postgres.forget_killed_server, folder.postgres))
         await supervisor.ready(part)
         await postgres.provide_database(plan.postgres_admin_dsn, DATABASE, self._secrets["postgres.fairlead"])
@@ -238,13 +247,12 @@ class _Run:
         say(f"See how it is with `fairlead status{at}`; stop with Ctrl-C or `fairlead down{at}`.\n")
 
     async def _stop(self, supervisor: Supervisor, hurry: asyncio.Event) -> None:
-        self._terminal.say("Fairlead is stopping; Ctrl-C again to hurry")
-        began = self._terminal.elapsed_s
+        self._terminal.begin("Fairlead is stopping; Ctrl-C again to hurry")
         for name, kinds in STOP_ORDER:
             if any(part.spec.kind in kinds for part in supervisor.parts):
                 await supervisor.stop(kinds, hurry)
                 self._terminal.progress(name, "stopped")
-        self._terminal.say(f"Fairlead has stopped after {self._terminal.elapsed_s - began:.1f} s")
+        self._terminal.say(f"Fairlead has stopped after {self._terminal.elapsed_s:.1f} s")
 
 
 async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:

@@ -51,18 +51,22 @@ def account(user_id: int) -> tuple[int, int] | None:
     return entry.pw_uid, entry.pw_gid
 
 
-def make_cluster(folder: DataDir, binaries: Path, owner: tuple[int, int] | None, password: str) -> None:
+def make_cluster(folder: DataDir, binaries: Path, owner: tuple[int, int] | None, password: str) -> list[Path]:
     """Make the cluster unless it is there, and the folder of its socket. Takes about a second.
+
+    Returns:
+        Folders that ``owner`` could not pass through before, and now can.
 
     Raises:
         StartFailed: ``initdb`` failed; BadInput: the folder of the socket belongs to somebody else.
     """
-    for each in (folder.postgres, binaries):
-        if owner is not None:
-            _let_through(each)
+    opened: list[Path] = []
+    if owner is not None:
+        folder.path.chmod(0o711)
+        opened = [*_let_through(folder.path), *_let_through(binaries)]
     _make_owned(folder.sockets, owner)
     if (folder.postgres / "PG_VERSION").exists():
-        return
+        return opened
     fresh = folder.path / "postgres.new"
     shutil.rmtree(fresh, ignore_errors=True)
     _make_owned(fresh, owner)
@@ -75,6 +79,7 @@ def make_cluster(folder: DataDir, binaries: Path, owner: tuple[int, int] | None,
     finally:
         secret.unlink()
     fresh.rename(folder.postgres)
+    return opened
 
 
 def _initdb(binaries: Path, target: Path, secret: Path, owner: tuple[int, int] | None) -> None:
@@ -111,12 +116,12 @@ def _make_owned(path: Path, owner: tuple[int, int] | None) -> None:
     path.chmod(0o700)
 
 
-def _let_through(path: Path) -> None:
-    """Let other accounts pass through (not list) the folders above ``path``; they are root's, as we are."""
-    for parent in path.parents:
-        mode = parent.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            parent.chmod(mode | stat.S_IXOTH)
+def _let_through(path: Path) -> list[Path]:
+    """Let other accounts pass through (not list) the folders above ``path``; those that were changed."""
+    closed = [parent for parent in path.parents if not parent.stat().st_mode & stat.S_IXOTH]
+    for parent in closed:
+        parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+    return closed
 
 
 def processes_in(cluster: Path) -> list[int]:
