@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from fairlead_simulator.simulator import VENDORS
+from fairlead_simulator.simulator import SPEAKERS
 from fairlead_simulator.testing import Launched, launched
 
 
-@pytest.fixture(scope="module", params=sorted(VENDORS))
+@pytest.fixture(scope="module", params=sorted(SPEAKERS))
 def every_process(request: pytest.FixtureRequest) -> Iterator[Launched]:
     """A process of each vendor."""
     with launched(request.param) as found:

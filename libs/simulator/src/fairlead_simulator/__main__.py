@@ -13,13 +13,15 @@ import uvloop
 from fairlead_simulator.control import Control
 from fairlead_simulator.latency import LatencyError
 from fairlead_simulator.server import Listener
-from fairlead_simulator.simulator import VENDORS, Simulator
+from fairlead_simulator.simulator import SPEAKERS, Simulator
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
     """Parse the command line; exits with code 2 on a mistake."""
     parser = argparse.ArgumentParser(prog="fairlead-simulator", description="A simulated LLM provider.")
-    parser.add_argument("--vendor", required=True, choices=sorted(VENDORS), help="whose wire format to speak")
+    parser.add_argument(
+        "--vendor", required=True, choices=sorted(SPEAKERS), help="whose wire format to speak"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="port of the provider's API (0: any free one)")
     parser.add_argument(
@@ -33,7 +35,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 async def main(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
-    simulator = Simulator(VENDORS[options.vendor](), seed=options.seed)
+    simulator = Simulator(SPEAKERS[options.vendor](), seed=options.seed)
     simulator.latency.change(json.loads(options.latency))
     data = simulator.data_port = Listener(simulator.handle, options.host, options.port)
     control = Listener(Control(simulator).handle, options.host, options.control_port)

@@ -22,12 +22,12 @@ from fairlead_simulator.latency import Latency
 from fairlead_simulator.limits import Window, exhausted
 from fairlead_simulator.server import Gone, Listener, Reply, Request
 from fairlead_simulator.usage import PromptCache
-from fairlead_simulator.vendors.anthropic import Anthropic
-from fairlead_simulator.vendors.cohere import Cohere
+from fairlead_simulator.vendors.anthropic.api import Anthropic
+from fairlead_simulator.vendors.cohere.api import Cohere
 from fairlead_simulator.vendors.compatible import Compatible
-from fairlead_simulator.vendors.google import Google
-from fairlead_simulator.vendors.mistral import Mistral
-from fairlead_simulator.vendors.openai import OpenAI
+from fairlead_simulator.vendors.google.api import Google
+from fairlead_simulator.vendors.mistral.api import Mistral
+from fairlead_simulator.vendors.openai.api import OpenAI
 from fairlead_simulator.vendors.vendor import JSON, Chat, Plain, Refused, Vendor, dumps
 
 VENDORS: dict[str, type[Any]] = {
@@ -36,8 +36,10 @@ VENDORS: dict[str, type[Any]] = {
     "google": Google,
     "mistral": Mistral,
     "cohere": Cohere,
-    "compatible": Compatible,
 }
+"""The providers that Fairlead knows by name."""
+SPEAKERS = {**VENDORS, "compatible": Compatible}
+"""Whom a simulator can be."""
 LIMITED = ("rate_limited", "slow_down", "spend_limit", "capacity")
 KEPT_REQUESTS = 500
 

@@ -1,1 +1,1 @@
-"""One module per vendor: how it asks, answers, streams, lists its models and reports errors."""
+"""One package per vendor: its paths and errors, its models, how it reads requests and writes answers."""

@@ -11,10 +11,11 @@ from fairlead_simulator.answers import Answer, Choice
 from fairlead_simulator.ask import Ask, Thinking
 from fairlead_simulator.checks import Path, check, need
 from fairlead_simulator.server import Request
-from fairlead_simulator.vendors import openai_chat
 from fairlead_simulator.vendors.messages import MessageReader, texts, tools_of
-from fairlead_simulator.vendors.openai import OpenAI
-from fairlead_simulator.vendors.openai_models import EFFORTS
+from fairlead_simulator.vendors.openai import chat as openai_chat
+from fairlead_simulator.vendors.openai.api import OpenAI
+from fairlead_simulator.vendors.openai.chat_answers import ChatWriter
+from fairlead_simulator.vendors.openai.models import EFFORTS
 from fairlead_simulator.vendors.vendor import Chat, Frames, Plain, Refused, bearer, data, dumps, load
 
 MODELS = ("llama-4-70b", "qwen-3-32b", "deepseek-v4")
@@ -89,7 +90,7 @@ def _read(body: dict[str, Any]) -> Chat:
     return Chat(ask, CompatibleWriter({"include_obfuscation": False}))
 
 
-class CompatibleWriter(openai_chat.ChatWriter):
+class CompatibleWriter(ChatWriter):
     """Writes what OpenAI writes, and the thoughts beside it."""
 
     def whole(self, ask: Ask, answer: Answer) -> bytes:

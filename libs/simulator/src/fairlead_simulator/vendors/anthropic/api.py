@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from fairlead_simulator.checks import Flaw
 from fairlead_simulator.limits import REQUESTS, TOKENS, Left
 from fairlead_simulator.server import Request
-from fairlead_simulator.vendors import anthropic_messages, anthropic_models
+from fairlead_simulator.vendors.anthropic import messages, models
 from fairlead_simulator.vendors.vendor import (
     Chat,
     Failure,
@@ -20,7 +20,7 @@ from fairlead_simulator.vendors.vendor import (
     sentence,
 )
 
-VERSIONS = ("2023-01-01", anthropic_messages.OLD_VERSION, anthropic_messages.NEW_VERSION)
+VERSIONS = ("2023-01-01", messages.OLD_VERSION, messages.NEW_VERSION)
 EXPECTED = {
     "number": "number",
     "integer": "integer",
@@ -57,7 +57,7 @@ class Anthropic:
     """``/v1/messages``, ``/v1/messages/count_tokens`` and ``/v1/models``."""
 
     name = "anthropic"
-    models: tuple[str, ...] = tuple(anthropic_models.MODELS)
+    models: tuple[str, ...] = tuple(models.MODELS)
 
     def read(self, request: Request) -> Chat | Plain:
         """See ``Vendor.read``."""
@@ -68,9 +68,9 @@ class Anthropic:
         if request.method == "GET":
             return self._models(path, request)
         if request.method == "POST" and path.endswith("/v1/messages"):
-            return anthropic_messages.read(load(request), version)
+            return messages.read(load(request), version)
         if request.method == "POST" and path.endswith("/v1/messages/count_tokens"):
-            ask = anthropic_messages.read_count(load(request), version)
+            ask = messages.read_count(load(request), version)
             return Plain({"input_tokens": ask.input_tokens}, ask.model)
         raise Refused(404, "Not Found", kind="not_found_error")
 
@@ -78,7 +78,7 @@ class Anthropic:
         if path.endswith("/v1/models"):
             return Plain(_page(parse_qs(request.query)))
         if path.rpartition("/")[0].endswith("/v1/models"):
-            return Plain(anthropic_models.card(anthropic_models.found(path.rpartition("/")[2])))
+            return Plain(models.card(models.found(path.rpartition("/")[2])))
         raise Refused(404, "Not Found", kind="not_found_error")
 
     def flawed(self, flaw: Flaw) -> Refused:
@@ -121,15 +121,15 @@ class Anthropic:
 def _version(request: Request) -> str:
     version = request.headers.get("anthropic-version")
     if not version:
-        raise anthropic_models.refused("anthropic-version: header is required")
+        raise models.refused("anthropic-version: header is required")
     if version not in VERSIONS:
-        raise anthropic_models.refused(f'anthropic-version: "{version}" is not a valid version')
+        raise models.refused(f'anthropic-version: "{version}" is not a valid version')
     return version
 
 
 def _page(query: dict[str, list[str]]) -> dict[str, Any]:
     """A page of the list of models, as ``limit``, ``after_id`` and ``before_id`` say."""
-    cards = [anthropic_models.card(model) for model in anthropic_models.MODELS.values()]
+    cards = [models.card(model) for model in models.MODELS.values()]
     ids = [card["id"] for card in cards]
     first = ids.index(query["after_id"][0]) + 1 if query.get("after_id", [""])[0] in ids else 0
     last = ids.index(query["before_id"][0]) if query.get("before_id", [""])[0] in ids else len(ids)

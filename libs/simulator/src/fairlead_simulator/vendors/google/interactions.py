@@ -7,8 +7,8 @@ from typing import Any
 from fairlead_simulator.answers import Answer
 from fairlead_simulator.ask import Ask, Turn
 from fairlead_simulator.checks import ANY, FLAG, LIST, TABLE, TEXT, check, need, tables
-from fairlead_simulator.vendors import google_models
-from fairlead_simulator.vendors.google_models import refused
+from fairlead_simulator.vendors.google import models
+from fairlead_simulator.vendors.google.models import refused
 from fairlead_simulator.vendors.vendor import JSON, Chat, Frames, Refused, dumps
 
 PATH = re.compile(r"/v1(?:alpha|beta)?/interactions")
@@ -36,7 +36,7 @@ def read(body: dict[str, Any]) -> Chat:
     for name in ("stream", "background", "previous_interaction_id", "agent", "tools"):
         if body.get(name):
             raise refused(f"'{name}' is not simulated for interactions; use generateContent.")
-    model = google_models.found(str(body["model"]), "v1", "generateContent")
+    model = models.found(str(body["model"]), "v1", "generateContent")
     given = body["input"]
     texts = (
         [given]

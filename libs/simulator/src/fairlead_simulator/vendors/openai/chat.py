@@ -1,10 +1,8 @@
-"""OpenAI's chat completions: requests and answers."""
+"""Reads requests for OpenAI's chat completions."""
 
 import re
 from typing import Any
 
-from fairlead_simulator import tokens
-from fairlead_simulator.answers import Answer, Choice, logprob
 from fairlead_simulator.ask import Ask, Thinking, Tool
 from fairlead_simulator.checks import (
     ANY,
@@ -25,10 +23,10 @@ from fairlead_simulator.checks import (
 )
 from fairlead_simulator.markers import marks
 from fairlead_simulator.schema import flaw_of
-from fairlead_simulator.usage import Usage
-from fairlead_simulator.vendors import openai_models
 from fairlead_simulator.vendors.messages import MessageReader, texts, tools_of, unanswered, uncalled
-from fairlead_simulator.vendors.vendor import SSE, Chat, Frames, Model, Refused, data, dumps
+from fairlead_simulator.vendors.openai import models
+from fairlead_simulator.vendors.openai.chat_answers import ChatWriter
+from fairlead_simulator.vendors.vendor import Chat, Model, Refused
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 CACHED_FROM = 1024
@@ -53,7 +51,7 @@ RULES: dict[str, Rule] = {
     "prompt_cache_key": TEXT,
     "prompt_cache_options": TABLE,
     "prompt_cache_retention": one_of("in_memory", "24h"),
-    "reasoning_effort": one_of(*openai_models.EFFORTS),
+    "reasoning_effort": one_of(*models.EFFORTS),
     "response_format": TABLE,
     "safety_identifier": TEXT,
     "seed": INTEGER,
@@ -75,7 +73,6 @@ STREAM_OPTIONS = {"include_usage": FLAG, "include_obfuscation": FLAG}
 SETTINGS = (
     "temperature top_p presence_penalty frequency_penalty logit_bias verbosity user metadata store service_tier"
 ).split()
-FINISH = {"tool": "tool_calls", "broken_tool": "tool_calls", "length": "length", "filter": "content_filter"}
 READER = MessageReader()
 
 
@@ -90,11 +87,11 @@ def read(body: dict[str, Any]) -> Chat:
         raise refused("you must provide a model parameter")
     need(body, "messages")
     check(body, RULES)
-    model = openai_models.found(body["model"])
+    model = models.found(body["model"])
     if model.dimensions:
         message = "This is not a chat model and thus not supported in the v1/chat/completions endpoint."
         raise Refused(404, message, kind="invalid_request_error", param="model")
-    thinks = openai_models.thinking(model, body.get("reasoning_effort"), "reasoning_effort")
+    thinks = models.thinking(model, body.get("reasoning_effort"), "reasoning_effort")
     _check_together(body, model, thinks)
     ask = _ask(body, model, thinks)
     check_size(ask, model, "messages")
@@ -103,10 +100,10 @@ def read(body: dict[str, Any]) -> Chat:
 
 def _check_together(body: dict[str, Any], model: Model, thinks: Thinking | None) -> None:
     if model.efforts and body.get("max_tokens") is not None:
-        raise openai_models.unsupported("max_tokens", " Use 'max_completion_tokens' instead.")
+        raise models.unsupported("max_tokens", " Use 'max_completion_tokens' instead.")
     if model.family == "o" and body.get("stop") is not None:
-        raise openai_models.unsupported("stop")
-    openai_models.check_sampling(model, body, thinks)
+        raise models.unsupported("stop")
+    models.check_sampling(model, body, thinks)
     if body.get("tools") and thinks is not None and "no_tools_beside_effort" in model.traits:
         message = (
             f"Function tools with reasoning_effort are not supported for {model.id} in /v1/chat/completions."
@@ -303,153 +300,3 @@ def check_size(ask: Ask, model: Model, param: str) -> None:
             f" {ask.input_tokens} tokens. Please reduce the length of the messages."
         )
         raise refused(message, param, "context_length_exceeded")
-
-
-def usage_of(usage: Usage) -> dict[str, Any]:
-    """The usage object: cached tokens are part of the prompt, thoughts part of the completion."""
-    return {
-        "prompt_tokens": usage.input,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.total,
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cached,
-            "audio_tokens": 0,
-            "cache_write_tokens": usage.written,
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": usage.reasoning,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
-
-
-def logprobs_of(text: str, top: int) -> list[dict[str, Any]]:
-    """Log probabilities of each piece of ``text``, with ``top`` alternatives."""
-    return [
-        {
-            **_logprob(piece, logprob(piece)),
-            "top_logprobs": [_logprob(piece, logprob(piece))][:top]
-            + [_logprob(f"{piece}{i}", logprob(piece) - i) for i in range(1, top)],
-        }
-        for piece in tokens.pieces(text)
-    ]
-
-
-def _logprob(token: str, value: float) -> dict[str, Any]:
-    return {"token": token, "logprob": value, "bytes": list(token.encode())}
-
-
-class ChatWriter:
-    """Writes ``chat.completion`` and ``chat.completion.chunk`` objects."""
-
-    media = SSE
-
-    def __init__(self, stream_options: dict[str, Any]) -> None:
-        self._obfuscated = stream_options.get("include_obfuscation") is not False
-
-    def whole(self, ask: Ask, answer: Answer) -> bytes:
-        """See ``Writer.whole``."""
-        return dumps(self.body(ask, answer))
-
-    def body(self, ask: Ask, answer: Answer) -> dict[str, Any]:
-        """The whole answer."""
-        choices: list[dict[str, Any]] = [
-            {
-                "index": index,
-                "message": self._message(choice),
-                "logprobs": _logprobs(ask, choice),
-                "finish_reason": FINISH.get(choice.finish, "stop"),
-            }
-            for index, choice in enumerate(answer.choices)
-        ]
-        head = self.head(ask, answer, "chat.completion")
-        return {**head, "choices": choices, "usage": usage_of(answer.usage)}
-
-    @staticmethod
-    def head(ask: Ask, answer: Answer, kind: str) -> dict[str, Any]:
-        """What whole answers and chunks have in common."""
-        return {
-            "id": f"chatcmpl-{answer.id}",
-            "object": kind,
-            "created": answer.made_at,
-            "model": ask.model,
-            "service_tier": "default",
-            "system_fingerprint": "fp_simulated",
-        }
-
-    @staticmethod
-    def _message(choice: Choice) -> dict[str, Any]:
-        refuses = choice.finish == "refusal"
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": None if refuses or choice.calls else choice.text,
-            "refusal": choice.text if refuses else None,
-            "annotations": [],
-        }
-        if choice.calls:
-            message["tool_calls"] = [
-                {
-                    "id": f"call_{call.id}",
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": call.text},
-                }
-                for call in choice.calls
-            ]
-        return message
-
-    def frames(self, ask: Ask, answer: Answer) -> Frames:
-        """See ``Writer.frames``."""
-        head = self.head(ask, answer, "chat.completion.chunk")
-        if ask.include_usage:
-            head["usage"] = None
-
-        def chunk(
-            index: int, delta: dict[str, Any], finish: str | None = None, logprobs: Any = None
-        ) -> bytes:
-            choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-            padding = {"obfuscation": "simulated"[: 1 + len(delta)]} if self._obfuscated else {}
-            return data({**head, "choices": [choice], **padding})
-
-        begin, found, end = [], [], []
-        for index, choice in enumerate(answer.choices):
-            content = None if choice.calls else ""
-            begin.append(chunk(index, {"role": "assistant", "content": content, "refusal": None}))
-            field = "refusal" if choice.finish == "refusal" else "content"
-            for piece in choice.pieces:
-                listed = (
-                    None
-                    if ask.logprobs is None
-                    else {"content": logprobs_of(piece, ask.logprobs), "refusal": None}
-                )
-                found.append(chunk(index, {field: piece}, logprobs=listed))
-            found += [chunk(index, {"tool_calls": [delta]}) for delta in _call_deltas(choice)]
-            end.append(chunk(index, {}, FINISH.get(choice.finish, "stop")))
-        if ask.include_usage:
-            end.append(data({**head, "choices": [], "usage": usage_of(answer.usage)}))
-        return Frames(begin, found, [*end, b"data: [DONE]\n\n"])
-
-    def error_frame(self) -> bytes:
-        """See ``Writer.error_frame``."""
-        message = "The server had an error while processing your request. Sorry about that!"
-        return data({"error": {"message": message, "type": "server_error", "param": None, "code": None}})
-
-    def strange_frame(self) -> bytes:
-        """See ``Writer.strange_frame``: chunks have no types."""
-        return b""
-
-
-def _logprobs(ask: Ask, choice: Choice) -> dict[str, Any] | None:
-    if ask.logprobs is None:
-        return None
-    return {"content": logprobs_of(choice.text, ask.logprobs), "refusal": None}
-
-
-def _call_deltas(choice: Choice) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for index, call in enumerate(choice.calls):
-        function = {"name": call.name, "arguments": ""}
-        found.append({"index": index, "id": f"call_{call.id}", "type": "function", "function": function})
-        found += [{"index": index, "function": {"arguments": piece}} for piece in tokens.slices(call.text)]
-    return found

@@ -20,9 +20,9 @@ from fairlead_simulator.checks import (
 from fairlead_simulator.embeddings import vector
 from fairlead_simulator.limits import Left
 from fairlead_simulator.server import Request
-from fairlead_simulator.vendors import google_content, google_interactions, google_models
-from fairlead_simulator.vendors.google_models import MODELS
-from fairlead_simulator.vendors.google_names import camel_fields, snake
+from fairlead_simulator.vendors.google import content, interactions, models
+from fairlead_simulator.vendors.google.models import MODELS
+from fairlead_simulator.vendors.google.names import camel_fields, snake
 from fairlead_simulator.vendors.vendor import Chat, Failure, Model, Plain, Refused, bearer, dumps, load
 
 PATH = re.compile(r"/(v1(?:alpha|beta)?)/models/([^:/]+):([a-zA-Z]+)")
@@ -88,13 +88,13 @@ class Google:
         path = unquote(request.path)
         if request.method == "GET" and (match := LIST_PATH.fullmatch(path)):
             return _listed(match[1], match[2], query)
-        if request.method == "POST" and google_interactions.PATH.fullmatch(path):
-            return google_interactions.read(load(request))
+        if request.method == "POST" and interactions.PATH.fullmatch(path):
+            return interactions.read(load(request))
         match = PATH.fullmatch(path)
         if request.method != "POST" or match is None:
             raise Refused(404, "Not Found", kind="NOT_FOUND")
         version, name, method = match.groups()
-        return _serve(load(request), google_models.found(name, version, method), method, query)
+        return _serve(load(request), models.found(name, version, method), method, query)
 
     def flawed(self, flaw: Flaw) -> Refused:
         """See ``Vendor.flawed``."""
@@ -111,8 +111,8 @@ class Google:
 
     def failure(self, refused: Refused, request: Request, request_id: str) -> Failure:
         """See ``Vendor.failure``: an array with the error where the answer would have been an array."""
-        if google_interactions.PATH.fullmatch(request.path):
-            return Failure(refused.status, {}, dumps(google_interactions.error_of(refused)))
+        if interactions.PATH.fullmatch(request.path):
+            return Failure(refused.status, {}, dumps(interactions.error_of(refused)))
         error: dict[str, Any] = {"code": refused.status, "message": refused.message, "status": refused.kind}
         if refused.details:
             error["details"] = refused.details
@@ -153,14 +153,12 @@ def _listed(version: str, name: str | None, query: dict[str, list[str]]) -> Plai
             raise Refused(
                 404, f"Model is not found: models/{name} for api version {version}", kind="NOT_FOUND"
             )
-        return Plain(google_models.card(MODELS[name]))
+        return Plain(models.card(MODELS[name]))
     size, token = query.get("pageSize", ["50"])[0], query.get("pageToken", ["0"])[0]
     if not size.isdigit() or not token.isdigit():
-        raise google_models.refused("page_size must be a number, page_token what the last page gave.")
+        raise models.refused("page_size must be a number, page_token what the last page gave.")
     start, end = int(token), int(token) + max(1, int(size))
-    page: dict[str, Any] = {
-        "models": [google_models.card(model) for model in list(MODELS.values())[start:end]]
-    }
+    page: dict[str, Any] = {"models": [models.card(model) for model in list(MODELS.values())[start:end]]}
     if end < len(MODELS):
         page["nextPageToken"] = str(end)
     return Plain(page)
@@ -169,13 +167,13 @@ def _listed(version: str, name: str | None, query: dict[str, list[str]]) -> Plai
 def _serve(body: dict[str, Any], model: Model, method: str, query: dict[str, list[str]]) -> Chat | Plain:
     if method == "countTokens":
         found = camel_fields(body)
-        ask = google_content.ask_of({**found, **(found.get("generateContentRequest") or {})}, model)
+        ask = content.ask_of({**found, **(found.get("generateContentRequest") or {})}, model)
         details = [{"modality": "TEXT", "tokenCount": ask.input_tokens}]
         return Plain({"totalTokens": ask.input_tokens, "promptTokensDetails": details}, model.id)
     if method in ("embedContent", "batchEmbedContents"):
         return _embed(camel_fields(body), model, batch=method == "batchEmbedContents")
     stream = method == "streamGenerateContent"
-    return google_content.read(body, model, stream=stream, events=query.get("alt") == ["sse"])
+    return content.read(body, model, stream=stream, events=query.get("alt") == ["sse"])
 
 
 def _embed(body: dict[str, Any], model: Model, *, batch: bool) -> Plain:
@@ -191,7 +189,7 @@ def _embed(body: dict[str, Any], model: Model, *, batch: bool) -> Plain:
         parts = tables(each["content"].get("parts") or [], (*path, "content", "parts"))
         text = "\n".join(str(part.get("text") or "") for part in parts)
         if not text:
-            raise google_models.refused("content is empty")
+            raise models.refused("content is empty")
         used += tokens.count(text)
         size = each.get("outputDimensionality") or (each.get("embedContentConfig") or {}).get(
             "outputDimensionality"

@@ -7,7 +7,7 @@ from fairlead_simulator.checks import TEXT, Flaw, Rule, check, integer, need, on
 from fairlead_simulator.embeddings import base64_of, vector
 from fairlead_simulator.limits import REQUESTS, TOKENS, Left
 from fairlead_simulator.server import Request
-from fairlead_simulator.vendors import openai_chat, openai_models, openai_responses
+from fairlead_simulator.vendors.openai import chat, models, responses
 from fairlead_simulator.vendors.vendor import (
     Chat,
     Failure,
@@ -97,7 +97,7 @@ class OpenAI:
     """``/v1/chat/completions``, ``/v1/responses``, ``/v1/embeddings`` and ``/v1/models``."""
 
     name = "openai"
-    models: tuple[str, ...] = tuple(openai_models.MODELS)
+    models: tuple[str, ...] = tuple(models.MODELS)
 
     def read(self, request: Request) -> Chat | Plain:
         """See ``Vendor.read``."""
@@ -110,9 +110,9 @@ class OpenAI:
         if request.method == "GET":
             return self._models(path, request)
         if request.method == "POST" and path.endswith("/chat/completions"):
-            return openai_chat.read(load(request))
+            return chat.read(load(request))
         if request.method == "POST" and path.endswith("/responses"):
-            return openai_responses.read(load(request))
+            return responses.read(load(request))
         if request.method == "POST" and path.endswith("/embeddings"):
             return self._embeddings(load(request))
         raise self._unknown(request)
@@ -124,29 +124,27 @@ class OpenAI:
 
     def _models(self, path: str, request: Request) -> Plain:
         if path.endswith("/models"):
-            return Plain(
-                {"object": "list", "data": [_card(model) for model in openai_models.MODELS.values()]}
-            )
+            return Plain({"object": "list", "data": [_card(model) for model in models.MODELS.values()]})
         if path.rpartition("/")[0].endswith("/models"):
-            return Plain(_card(openai_models.found(path.rpartition("/")[2])))
+            return Plain(_card(models.found(path.rpartition("/")[2])))
         raise self._unknown(request)
 
     @staticmethod
     def _embeddings(body: dict[str, Any]) -> Plain:
         need(body, "model", "input")
         check(body, EMBEDDING_RULES)
-        model = openai_models.found(body["model"])
+        model = models.found(body["model"])
         if not model.dimensions:
             message = "You are not allowed to generate embeddings from this model"
             raise Refused(403, message, kind="invalid_request_error")
         size = body.get("dimensions") or model.dimensions
         if model.id.endswith("ada-002") and body.get("dimensions"):
-            raise openai_chat.refused("This model does not support specifying dimensions.")
+            raise chat.refused("This model does not support specifying dimensions.")
         if size > model.dimensions:
             message = (
                 f"Invalid value for 'dimensions' = {size}. Must be less than or equal to {model.dimensions}."
             )
-            raise openai_chat.refused(message, "dimensions")
+            raise chat.refused(message, "dimensions")
         texts = _inputs(body["input"])
         used = sum(tokens.count(text) for text in texts)
         rows = []
@@ -233,7 +231,7 @@ def _inputs(value: Any) -> list[str]:
             message = (
                 f"This model's maximum context length is 8192 tokens, however you requested {size} tokens."
             )
-            raise openai_chat.refused(message, "input", "context_length_exceeded")
+            raise chat.refused(message, "input", "context_length_exceeded")
     return found
 
 

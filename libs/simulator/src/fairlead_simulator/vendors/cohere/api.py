@@ -9,8 +9,8 @@ from fairlead_simulator.checks import FLAG, LIST, TEXT, Flaw, Rule, check, integ
 from fairlead_simulator.embeddings import base64_of, bits_of, int8_of, vector
 from fairlead_simulator.limits import REQUESTS, Left
 from fairlead_simulator.server import Request
-from fairlead_simulator.vendors import cohere_chat, cohere_models
-from fairlead_simulator.vendors.cohere_models import MODELS
+from fairlead_simulator.vendors.cohere import chat, models
+from fairlead_simulator.vendors.cohere.models import MODELS
 from fairlead_simulator.vendors.vendor import (
     Chat,
     Failure,
@@ -90,7 +90,7 @@ class Cohere:
             name = path.rpartition("/")[2]
             if name not in MODELS:
                 raise Refused(404, f"model '{name}' not found")
-            return Plain(cohere_models.card(MODELS[name]))
+            return Plain(models.card(MODELS[name]))
         if request.method == "POST":
             return _serve(path, load(request))
         raise Refused(404, "404 page not found")
@@ -122,7 +122,7 @@ class Cohere:
 
 
 def _listed(query: dict[str, list[str]]) -> Plain:
-    cards = [cohere_models.card(model) for model in MODELS.values()]
+    cards = [models.card(model) for model in MODELS.values()]
     if endpoint := query.get("endpoint"):
         cards = [card for card in cards if endpoint[0] in card["endpoints"]]
     size = query.get("page_size", ["1000"])[0]
@@ -133,7 +133,7 @@ def _listed(query: dict[str, list[str]]) -> Plain:
 
 def _serve(path: str, body: dict[str, Any]) -> Chat | Plain:
     if path.endswith("/v2/chat"):
-        return cohere_chat.read(body)
+        return chat.read(body)
     if path.endswith("/v2/embed"):
         return _embed(body)
     if path.endswith("/v2/rerank"):
@@ -146,10 +146,10 @@ def _serve(path: str, body: dict[str, Any]) -> Chat | Plain:
 def _embed(body: dict[str, Any]) -> Plain:
     need(body, "model", "input_type")
     check(body, EMBED_RULES)
-    model = cohere_models.found(body["model"], "embed")
+    model = models.found(body["model"], "embed")
     size = body.get("output_dimension") or model.dimensions
     if size not in (256, 512, 1024, 1536):
-        raise cohere_chat.refused("output_dimension must be one of 256, 512, 1024 or 1536.")
+        raise chat.refused("output_dimension must be one of 256, 512, 1024 or 1536.")
     texts = _texts(body)
     vectors = [vector(text, model.id, size) for text in texts]
     kinds = body.get("embedding_types") or ["float"]
@@ -167,7 +167,7 @@ def _embed(body: dict[str, Any]) -> Plain:
 def _texts(body: dict[str, Any]) -> list[str]:
     given = [name for name in ("texts", "images", "inputs") if body.get(name)]
     if len(given) != 1:
-        raise cohere_chat.refused("exactly one of texts, images or inputs must be given.")
+        raise chat.refused("exactly one of texts, images or inputs must be given.")
     if given == ["inputs"]:
         parts = [each.get("content") or [] for each in body["inputs"]]
         return ["\n".join(str(part.get("text") or part.get("image_url")) for part in each) for each in parts]
@@ -189,13 +189,13 @@ def _encoded(values: list[float], kind: str) -> Any:
         case "base64":
             return base64_of(values)
         case _:
-            raise cohere_chat.refused(f"embedding_types must not contain '{kind}'.")
+            raise chat.refused(f"embedding_types must not contain '{kind}'.")
 
 
 def _rerank(body: dict[str, Any]) -> Plain:
     need(body, "model", "query", "documents")
     check(body, RERANK_RULES)
-    model = cohere_models.found(body["model"], "rerank")
+    model = models.found(body["model"], "rerank")
     query = vector(body["query"], model.id, 64)
     scores = [
         round((1 + _similarity(query, vector(str(text), model.id, 64))) / 2, 6) for text in body["documents"]
@@ -217,7 +217,7 @@ def _similarity(one: list[float], other: list[float]) -> float:
 def _tokenize(body: dict[str, Any]) -> Plain:
     need(body, "model", "text")
     check(body, {"model": TEXT, "text": TEXT})
-    model = MODELS.get(body["model"]) or cohere_models.found(body["model"], "chat")
+    model = MODELS.get(body["model"]) or models.found(body["model"], "chat")
     strings = tokens.TOKEN.findall(body["text"])
     found = {
         "tokens": [sum(each.encode()) for each in strings],

@@ -7,8 +7,8 @@ from fairlead_simulator.checks import ANY, TABLE, TEXT, Flaw, check, integer, ne
 from fairlead_simulator.embeddings import base64_of, bits_of, int8_of, vector
 from fairlead_simulator.limits import REQUESTS, TOKENS, Left
 from fairlead_simulator.server import Request
-from fairlead_simulator.vendors import mistral_chat, mistral_models
-from fairlead_simulator.vendors.mistral_models import MODELS
+from fairlead_simulator.vendors.mistral import chat, models
+from fairlead_simulator.vendors.mistral.models import MODELS
 from fairlead_simulator.vendors.vendor import (
     Chat,
     Failure,
@@ -70,16 +70,14 @@ class Mistral:
             raise Refused(401, "Unauthorized", details="Unauthorized")
         path = request.path.rstrip("/")
         if request.method == "GET" and path.endswith("/v1/models"):
-            return Plain(
-                {"object": "list", "data": [mistral_models.card(model) for model in MODELS.values()]}
-            )
+            return Plain({"object": "list", "data": [models.card(model) for model in MODELS.values()]})
         if request.method == "GET" and path.rpartition("/")[0].endswith("/v1/models"):
             name = path.rpartition("/")[2]
             if name not in MODELS:
                 raise Refused(404, f"Model '{name}' not found.", kind="not_found", code="1404")
-            return Plain(mistral_models.card(MODELS[name]))
+            return Plain(models.card(MODELS[name]))
         if request.method == "POST" and path.endswith("/v1/chat/completions"):
-            return mistral_chat.read(load(request))
+            return chat.read(load(request))
         if request.method == "POST" and path.endswith("/v1/embeddings"):
             return _embeddings(load(request))
         raise Refused(404, "no Route matched with those values", details=None)
@@ -133,13 +131,13 @@ class Mistral:
 def _embeddings(body: dict[str, Any]) -> Plain:
     need(body, "model", "input")
     check(body, EMBEDDING_RULES)
-    model = mistral_models.found(body["model"])
+    model = models.found(body["model"])
     if not model.dimensions:
-        raise mistral_chat.refused(f"Invalid model: {model.id}", "invalid_model", "1500")
+        raise chat.refused(f"Invalid model: {model.id}", "invalid_model", "1500")
     size = body.get("output_dimension") or model.dimensions
     if size != model.dimensions and ("resized" not in model.traits or size > 3072):
         message = f"Model {model.id} does not support an output dimension of {size}"
-        raise mistral_chat.refused(message, "invalid_request_error", "3051")
+        raise chat.refused(message, "invalid_request_error", "3051")
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
         raise Flaw(
