@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 import pytest
 from fairlead.up import installed_services
-from fairlead_simulator.simulator import VENDORS
+from fairlead_models.providers import BUILT_IN
 
 from tests.support.stack import Stack, alive, http, wait_for
 
@@ -28,7 +28,7 @@ MODELS = {
     "cohere": "cohere/command-r7b-12-2024",
 }
 SERVICES = [service.name for service in installed_services()]
-SIMULATORS = [f"simulator-{vendor}" for vendor in VENDORS]
+SIMULATORS = [f"simulator-{vendor}" for vendor in BUILT_IN]
 CALL_IDS: list[str] = []
 """Of every chat that was answered here; each must be in Postgres exactly once."""
 
@@ -77,7 +77,7 @@ def every_service_answers(stack: Stack) -> None:
 # while it runs
 
 
-@pytest.mark.parametrize("vendor", list(VENDORS))
+@pytest.mark.parametrize("vendor", list(BUILT_IN))
 def test_a_model_of_every_provider_answers_whole_and_streamed(stack: Stack, vendor: str) -> None:
     whole = chat(stack, MODELS[vendor])
     assert whole.headers["x-fairlead-provider"] == vendor
