@@ -19,6 +19,8 @@ from nats.errors import Error as NatsError
 from nats.js.errors import KeyDeletedError, KeyNotFoundError
 from nats.js.kv import KeyValue
 
+from fairlead_common.tasks import end_tasks
+
 logger = logging.getLogger(__name__)
 
 LEASE_S: Final = 2.0
@@ -87,9 +89,7 @@ class Lease:
             keeper.result()
         finally:
             lost = keeper.done()
-            for task in (job, keeper):
-                task.cancel()
-            await asyncio.gather(job, keeper, return_exceptions=True)
+            await end_tasks((job, keeper))
             self.held = None
             if not lost:
                 await self._release()

@@ -27,6 +27,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from fairlead_common.bus.cancellation import repair
 from fairlead_common.bus.connection import CONNECT_OPTIONS, credentials, log_bus_error
 from fairlead_common.bus.permissions import inbox
 from fairlead_common.bus.publishing import JetStreamPublisher
@@ -36,6 +37,7 @@ from fairlead_common.db.database import Database
 from fairlead_common.ids import new_id
 from fairlead_common.readiness import Check, check_bus, mount_readiness
 from fairlead_common.settings import Settings, SettingsError
+from fairlead_common.tasks import end_tasks
 from fairlead_common.telemetry import configure_logging, configure_tracing
 
 logger = logging.getLogger(__name__)
@@ -137,8 +139,7 @@ async def _life(runtime: Runtime, wire: Wire, checks: dict[str, Check], stop: as
             tasks = [group.create_task(job()) for job in runtime.jobs]
             await stop.wait()
             await _stop_consuming(runtime.broker)
-            for task in tasks:
-                task.cancel()
+            await end_tasks(tasks)
     finally:
         await runtime.broker.stop()
         for close in reversed(runtime.closing):
@@ -153,6 +154,7 @@ async def _stop_consuming(broker: NatsBroker) -> None:
 
 async def _build(name: str, settings: Settings, registry: CollectorRegistry, http: FastAPI) -> Runtime:
     """Connect to the bus and see that the topology is there; the database connects lazily."""
+    repair()
     tracing = configure_tracing(name, settings)
     url = settings.nats_url.get_secret_value()
     login = credentials(url)

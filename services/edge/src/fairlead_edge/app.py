@@ -23,6 +23,7 @@ from fairlead_common.db.database import Database
 from fairlead_common.ids import new_id
 from fairlead_common.settings import SettingsError
 from fairlead_common.snapshots.loop import SnapshotLoop
+from fairlead_common.tasks import end_tasks
 from fairlead_common.telemetry import configure_tracing
 from fairlead_models.catalog.entries import built_in, declared
 from fairlead_models.client import Clients
@@ -164,10 +165,7 @@ class Edge:
         """Let running requests finish, then end what runs in the background, and send the last outcomes."""
         self._draining = True
         await server.drain(self.settings.drain_s)
-        jobs = tuple(self._jobs)
-        for task in jobs:
-            task.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        await end_tasks(self._jobs)
         if self._client is not None:
             await self._shipper.flush(self._client, FLUSH_S)
             with contextlib.suppress(NatsError, OSError):
