@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 import nats
 from nats.aio.client import Client
 
+from fairlead_common.bus.cancellation import repair
+
 logger = logging.getLogger(__name__)
 
 CONNECT_OPTIONS: Final[dict[str, Any]] = {
@@ -47,6 +49,7 @@ async def connect(url: str, name: str, **options: Any) -> Client:
     Raises:
         OSError, nats.errors.Error: the first connection could not be made.
     """
+    repair()
     found = credentials(url)
     login = {"user": found[0], "password": found[1]} if found else {}
     merged = {**CONNECT_OPTIONS, "error_cb": log_bus_error, **login, **options}
