@@ -1,19 +1,21 @@
 """``/api/providers/routing``: rules, the table in force, and why a request would go where it would go."""
 
 from dataclasses import asdict
-from typing import Literal
+from typing import Annotated, Literal
 
 from fairlead_common.decisions.plan import NoCapacity, RouteRequest
 from fairlead_common.operations import routing as ops
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_models.errors import UnknownModel
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from fairlead_edge.control.dependencies import FleetNow, Rpc, WorkspaceId
 from fairlead_edge.fleet import unix_now
 
 router = APIRouter(prefix="/api/providers/routing", tags=["routing"])
+
+RuleId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 class ExplainIn(BaseModel):
@@ -79,19 +81,19 @@ async def create_rule(rpc: Rpc, workspace_id: WorkspaceId, rule: ops.RuleIn) -> 
 
 
 @router.get("/rules/{rule_id}", summary="One rule")
-async def get_rule(rpc: Rpc, workspace_id: WorkspaceId, rule_id: int) -> ops.Rule:
+async def get_rule(rpc: Rpc, workspace_id: WorkspaceId, rule_id: RuleId) -> ops.Rule:
     """As it is stored."""
     return await rpc.call(ops.GET, ops.OneRule(workspace_id=workspace_id, rule_id=rule_id))
 
 
 @router.put("/rules/{rule_id}", summary="Replace a rule")
-async def replace_rule(rpc: Rpc, workspace_id: WorkspaceId, rule_id: int, rule: ops.RuleIn) -> ops.Rule:
+async def replace_rule(rpc: Rpc, workspace_id: WorkspaceId, rule_id: RuleId, rule: ops.RuleIn) -> ops.Rule:
     """All fields."""
     return await rpc.call(ops.REPLACE, ops.ReplaceRule(workspace_id=workspace_id, rule_id=rule_id, rule=rule))
 
 
 @router.delete("/rules/{rule_id}", status_code=204, summary="Delete a rule")
-async def delete_rule(rpc: Rpc, workspace_id: WorkspaceId, rule_id: int) -> None:
+async def delete_rule(rpc: Rpc, workspace_id: WorkspaceId, rule_id: RuleId) -> None:
     """It no longer decides anything."""
     await rpc.call(ops.DELETE, ops.OneRule(workspace_id=workspace_id, rule_id=rule_id))
 

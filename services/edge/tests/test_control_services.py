@@ -1,0 +1,280 @@
+"""Every router of the control API with the real service behind it, on a real bus and database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import fairlead_abtest.app
+import fairlead_comparison.app
+import fairlead_failover.app
+import fairlead_health.app
+import fairlead_routing.app
+import httpx
+import pytest
+import yaml
+from fairlead_abtest.settings import AbtestSettings
+from fairlead_common.service import Runtime
+from fairlead_common.settings import Settings
+from fairlead_comparison.settings import ComparisonSettings
+from fairlead_failover.settings import FailoverSettings
+from fairlead_health.settings import HealthSettings
+from fairlead_simulator.testing import Running
+from pydantic import SecretStr
+
+from tests.support.edge import OTHER, RunningEdge, edge_here, spec_of, store_keys
+from tests.support.servers import free_port
+from tests.support.services import service_here
+from tests.support.waiting import until
+
+CHAT = "/v1/chat/completions"
+HELLO = [{"role": "user", "content": "Hello"}]
+ASK = {"model": "gpt-5.4-mini", "messages": HELLO}
+Wire = Callable[[Runtime], Awaitable[None]]
+SERVICES: dict[str, tuple[type[Settings], Wire]] = {
+    "health": (HealthSettings, fairlead_health.app.wire),
+    "failover": (FailoverSettings, fairlead_failover.app.wire),
+    "routing": (Settings, fairlead_routing.app.wire),
+    "comparison": (ComparisonSettings, fairlead_comparison.app.wire),
+    "abtest": (AbtestSettings, fairlead_abtest.app.wire),
+}
+
+
+class Plane:
+    """An edge, and the services that a test wants behind it."""
+
+    def __init__(self, edge: RunningEdge, start: Callable[..., Awaitable[Any]]) -> None:
+        self.edge = edge
+        self.start = start
+        """``await plane.start("health")``"""
+        self.admin = edge.client()
+
+    async def until(self, path: str, condition: Callable[[Any], bool]) -> Any:
+        """What GET gives once ``condition`` holds of it."""
+        async with asyncio.timeout(60):
+            while True:
+                answer = await self.admin.get(path)
+                if answer.status_code == 200 and condition(answer.json()):
+                    return answer.json()
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def plane(
+    tmp_path: Path,
+    nats_url: str,
+    postgres_dsn: str,
+    vendors: dict[str, Running],
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Plane]:
+    await store_keys(postgres_dsn)
+    monkeypatch.setenv("TEST_KEY", "sk-test")
+    specs = tuple(spec_of(vendors[name]) for name in ("openai", "google"))
+    rows = [{"name": spec.name, "base_url": spec.base_url, "api_key": "${TEST_KEY}"} for spec in specs]
+    providers = tmp_path / "providers.yaml"
+    providers.write_text(yaml.safe_dump({"providers": rows}))
+    async with AsyncExitStack() as stack:
+        edge = await stack.enter_async_context(
+            edge_here(tmp_path / "edge", specs, nats_url=nats_url, postgres_dsn=postgres_dsn)
+        )
+        await until(lambda: edge.fleet.access.synced.is_set() and "keys" in edge.fleet.access)
+
+        async def start(name: str, **more: Any) -> Runtime:
+            kind, wire = SERVICES[name]
+            settings = kind.model_validate(
+                {
+                    "nats_url": SecretStr(nats_url),
+                    "postgres_dsn": SecretStr(postgres_dsn),
+                    "providers_file": providers,
+                    "http_port": free_port(),
+                    "data_dir": tmp_path / name,
+                    **more,
+                }
+            )
+            return await stack.enter_async_context(service_here(name, settings, wire))
+
+        yield Plane(edge, start)
+
+
+async def problem(answer: httpx.Response) -> tuple[int, str, str]:
+    """(status, code, message) of an error, which must have the control API's shape."""
+    body = answer.json()
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"code", "message"}
+    return answer.status_code, body["error"]["code"], body["error"]["message"]
+
+
+async def test_health(plane: Plane, vendors: dict[str, Running]) -> None:
+    base = "/api/providers/health"
+    assert (await problem(await plane.admin.get(base)))[:2] == (503, "service_unavailable")
+    await plane.start("health", probe_interval_s=1, probe_interval_unwell_s=1, heartbeat_s=0.5)
+    providers = await plane.until(
+        base, lambda body: {"healthy"} == {each["status"] for each in body["providers"]}
+    )
+    assert {each["provider"] for each in providers["providers"]} == {"openai", "google"}
+    assert (await plane.admin.get(f"{base}/openai")).json()["health"]["provider"] == "openai"
+    assert (await plane.admin.get(f"{base}/openai/history")).status_code == 200
+    status, _, message = await problem(await plane.admin.get(f"{base}/nobody"))
+    assert status == 404
+    assert "nobody" in message
+    run = await plane.admin.post(f"{base}/probes/openai/run")
+    assert run.status_code == 200
+    assert {each["provider"] for each in (await plane.admin.get(f"{base}/probes")).json()["probes"]} == {
+        "openai",
+        "google",
+    }
+    status, code, message = await problem(
+        await plane.admin.put(f"{base}/probes/openai", json={"interval_s": 0})
+    )
+    assert (status, code) == (422, "invalid_request")
+    assert "body.interval_s" in message
+    bad_limit = await plane.admin.get(f"{base}/alerts?limit=0")
+    assert (await problem(bad_limit))[:2] == (422, "invalid_request")
+    await vendors["openai"].fault("refuse")
+    await plane.until(f"{base}/openai", lambda body: body["health"]["status"] == "down")
+    alerts = await plane.until(f"{base}/alerts?active=true", lambda body: len(body["alerts"]) > 0)
+    alert = alerts["alerts"][0]
+    acknowledged = await plane.admin.post(f"{base}/alerts/{alert['alert_id']}/acknowledge", json={"by": "me"})
+    assert acknowledged.status_code == 200
+    async with asyncio.timeout(30):
+        while (await plane.admin.post(CHAT, json=ASK)).headers["x-fairlead-attempts"] != "1":
+            await asyncio.sleep(0.02)
+
+
+async def test_failover(plane: Plane) -> None:
+    base = "/api/providers/failover"
+    assert (await problem(await plane.admin.get(base)))[:2] == (503, "service_unavailable")
+    await plane.start("failover")
+    assert (await plane.admin.get(f"{base}/config")).json()["version"] == 0
+    config = {"primary_provider": "google", "fallback_providers": ["openai"], "enabled": True}
+    saved = await plane.admin.put(f"{base}/config", json=config)
+    assert (saved.status_code, saved.json()["version"]) == (200, 1)
+    await until(lambda: plane.edge.fleet.policies.get(1) is not None)
+    answer = await plane.admin.post(CHAT, json={"model": "auto", "messages": HELLO})
+    assert answer.headers["x-fairlead-provider"] == "google"
+    assert (await plane.edge.client(OTHER).get(f"{base}/config")).json()["version"] == 0
+    status, _, message = await problem(
+        await plane.admin.put(f"{base}/config", json={"fallback_providers": ["nobody"]})
+    )
+    assert status == 422
+    assert "nobody" in message
+    status, code, message = await problem(
+        await plane.admin.put(f"{base}/config", json={"failover_conditions": {"max_error_rate": 2}})
+    )
+    assert (status, code) == (422, "invalid_request")
+    assert "body.failover_conditions.max_error_rate" in message
+    taken = await plane.admin.post(f"{base}/open", json={"provider": "google", "reason": "maintenance there"})
+    assert taken.status_code == 200
+    async with asyncio.timeout(30):
+        while True:
+            answer = await plane.admin.post(CHAT, json={"model": "auto", "messages": HELLO})
+            if answer.headers["x-fairlead-provider"] == "openai":
+                break
+            await asyncio.sleep(0.02)
+    assert (
+        await plane.admin.post(f"{base}/recover", json={"provider": "google", "reason": "done"})
+    ).status_code == 200
+    for path in ("events", "analytics"):
+        assert (await plane.admin.get(f"{base}/{path}")).status_code == 200
+    assert (await plane.admin.delete(f"{base}/config")).status_code == 204
+    assert (await plane.admin.get(f"{base}/config")).json()["fallback_providers"] == []
+
+
+async def test_routing(plane: Plane) -> None:
+    base = "/api/providers/routing"
+    assert (await problem(await plane.admin.get(f"{base}/rules")))[:2] == (503, "service_unavailable")
+    await plane.start("routing")
+    rule = {"name": "cheap", "strategy": "cost", "priority": 5, "conditions": {"providers": ["google"]}}
+    created = await plane.admin.post(f"{base}/rules", json=rule)
+    assert created.status_code == 201
+    path = f"{base}/rules/{created.json()['id']}"
+    await until(lambda: 1 in plane.edge.fleet.tables)
+    answer = await plane.admin.post(CHAT, json={"model": "auto", "messages": HELLO})
+    assert (answer.headers["x-fairlead-provider"], answer.headers["x-fairlead-rule"]) == ("google", "cheap")
+    explained = (await plane.admin.post(f"{base}/explain", json={"model": "auto"})).json()
+    assert (explained["rule"], explained["candidates"][0]["target"].partition("/")[0]) == ("cheap", "google")
+    unknown = (await plane.admin.post(f"{base}/explain", json={"model": "nothing"})).json()
+    assert "does not exist" in unknown["error"]
+    status, _, message = await problem(
+        await plane.admin.post(f"{base}/rules", json={**rule, "name": "x", "conditions": {"provider": ["a"]}})
+    )
+    assert status == 422
+    assert "provider" in message
+    status, _, message = await problem(
+        await plane.admin.post(f"{base}/rules", json={**rule, "strategy": "magic"})
+    )
+    assert status == 422
+    assert "magic" in message
+    assert (await problem(await plane.admin.post(f"{base}/rules", json=rule)))[0] == 409
+    other = plane.edge.client(OTHER)
+    assert (await other.get(f"{base}/rules")).json()["rules"] == []
+    assert (await problem(await other.get(path)))[0] == 404
+    assert (await problem(await other.delete(path)))[0] == 404
+    assert (await plane.admin.put(path, json={**rule, "enabled": False})).json()["enabled"] is False
+    assert [each["name"] for each in (await plane.admin.get(f"{base}/rules")).json()["rules"]] == ["cheap"]
+    assert (await plane.admin.get(path)).json()["priority"] == 5
+    assert (await plane.admin.get(f"{base}/table")).json()["workspace_id"] == 1
+    assert (await plane.admin.delete(path)).status_code == 204
+    assert (await problem(await plane.admin.get(path)))[0] == 404
+    assert (await problem(await plane.admin.get(f"{base}/rules/{2**70}")))[0] in (404, 422)
+
+
+async def test_compare(plane: Plane) -> None:
+    base = "/api/providers/compare"
+    assert (await problem(await plane.admin.get(f"{base}/calls")))[:2] == (503, "service_unavailable")
+    await plane.start("comparison", performance_every_s=0.2)
+    served = await plane.admin.post(CHAT, json=ASK)
+    refused = await plane.admin.post(CHAT, json={"model": "nothing", "messages": HELLO})
+    ids = {answer.headers["x-request-id"] for answer in (served, refused)}
+    found = await plane.until(f"{base}/calls", lambda body: len(body["calls"]) == 2)
+    assert {each["call_id"] for each in found["calls"]} == ids
+    detail = (await plane.admin.get(f"{base}/calls/{served.headers['x-request-id']}")).json()
+    assert len(detail["attempts"]) == 1
+    other = plane.edge.client(OTHER)
+    assert (await other.get(f"{base}/calls")).json()["calls"] == []
+    assert (await problem(await other.get(f"{base}/calls/{served.headers['x-request-id']}")))[0] == 404
+    status, code, message = await problem(await plane.admin.get(f"{base}/calls?limit=0&state=odd"))
+    assert (status, code) == (422, "invalid_request")
+    assert "query.limit" in message
+    assert "query.state" in message
+
+
+async def test_ab_tests(plane: Plane) -> None:
+    base = "/api/providers/ab-test"
+    assert (await problem(await plane.admin.get(base)))[:2] == (503, "service_unavailable")
+    await plane.start("comparison")
+    await plane.start("abtest")
+    test = {"name": "which", "prompt": "Say hello", "providers": ["openai", "google"]}
+    created = await plane.admin.post(base, json=test)
+    assert created.status_code == 201
+    path = f"{base}/{created.json()['id']}"
+    await plane.until(path, lambda body: body["status"] == "completed")
+    answers = await plane.until(f"{path}/results", lambda body: bool(body))
+    assert answers
+    assert (await plane.admin.get(f"{path}/analysis")).status_code == 200
+    assert (await problem(await plane.admin.post(base, json=test)))[0] == 409
+    status, code, message = await problem(
+        await plane.admin.post(base, json={**test, "name": "y", "providers": ["openai"]})
+    )
+    assert (status, code) == (422, "invalid_request")
+    assert "body.providers" in message
+    other = plane.edge.client(OTHER)
+    assert (await problem(await other.get(path)))[0] == 404
+    assert (await problem(await other.delete(path)))[0] == 404
+    assert (await plane.admin.delete(path)).status_code == 204
+    assert (await problem(await plane.admin.get(path)))[0] == 404
+
+
+async def test_every_route_is_documented_and_refuses_callers(plane: Plane) -> None:
+    documented = (await plane.admin.get("/api/openapi.json")).json()["paths"]
+    assert len(documented) > 40
+    caller = plane.edge.client("fl-caller-key-of-the-tests")
+    for path, methods in documented.items():
+        for method, operation in methods.items():
+            assert operation.get("summary"), f"{method} {path} has no summary"
+            filled = path
+            for parameter in operation.get("parameters", ()):
+                filled = filled.replace("{" + parameter["name"] + "}", "1")
+            answer = await caller.request(method.upper(), filled, json={})
+            assert (await problem(answer))[:2] == (403, "forbidden"), f"{method} {path}"
