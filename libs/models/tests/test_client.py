@@ -2,18 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from fairlead_common.outcomes import ErrorClass
 from fairlead_models.client import ProviderClient
+from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
 from fairlead_models.inbound import openai_chat
 from fairlead_models.providers import BUILT_IN, ProviderSpec
 from fairlead_models.transport.http1 import Http1Transport
 from fairlead_models.transport.protocol import Timeouts
 from fairlead_models.unified import ChatRequest, FinishReason
-from fairlead_simulator.testing import Running, running
+from fairlead_simulator.testing import Launched, launched
 
 MODELS = {
     "openai": "gpt-5.4-mini",
@@ -40,20 +42,31 @@ def request(**more: object) -> ChatRequest:
 class Bench:
     """A simulator and our client of it."""
 
-    def __init__(self, simulator: Running, client: ProviderClient) -> None:
+    def __init__(self, simulator: Launched, client: ProviderClient) -> None:
         self.simulator = simulator
         self.client = client
         self.model = MODELS[simulator.vendor]
 
+    def requests(self) -> list[dict[str, Any]]:
+        """The simulator's log of requests."""
+        found: list[dict[str, Any]] = self.simulator.control("GET", "/_sim/requests")["requests"]
+        return found
 
-@pytest.fixture(params=sorted(MODELS))
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    async with running(request.param) as simulator:
-        transport = Http1Transport()
-        base = simulator.url + ("/v1" if request.param == "openai" else "")
-        spec = ProviderSpec(request.param, BUILT_IN[request.param][0], base, "sk-test")
-        yield Bench(simulator, ProviderClient(spec, transport))
-        await transport.close()
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def simulator(request: pytest.FixtureRequest) -> Iterator[Launched]:
+    with launched(request.param) as found:
+        yield found
+
+
+@pytest.fixture
+async def bench(simulator: Launched) -> AsyncIterator[Bench]:
+    simulator.reset()
+    transport = Http1Transport()
+    base = simulator.url + ("/v1" if simulator.vendor == "openai" else "")
+    spec = ProviderSpec(simulator.vendor, BUILT_IN[simulator.vendor][0], base, "sk-test")
+    yield Bench(simulator, ProviderClient(spec, transport))
+    await transport.close()
 
 
 async def collect(
@@ -131,7 +144,7 @@ async def test_an_image_is_never_sent_to_a_model_without_eyes(bench: Bench) -> N
         )
     assert refused.value.error_class is ErrorClass.UNSUPPORTED
     assert refused.value.retryable
-    assert await bench.simulator.requests() == []
+    assert bench.requests() == []
 
 
 async def test_models_are_listed(bench: Bench) -> None:
@@ -148,37 +161,82 @@ async def test_models_are_listed(bench: Bench) -> None:
         ("quota_exhausted", ErrorClass.QUOTA_EXHAUSTED),
         ("overloaded", ErrorClass.OVERLOADED),
         ("unavailable", ErrorClass.OVERLOADED),
+        ("bad_key", ErrorClass.AUTH),
+        ("forbidden", ErrorClass.AUTH),
+        ("timeout", ErrorClass.SERVER_ERROR),
+        ("slow_down", ErrorClass.RATE_LIMITED),
+        ("capacity", ErrorClass.OVERLOADED),
+        ("too_large", ErrorClass.BAD_REQUEST),
+        ("bad_gateway", ErrorClass.SERVER_ERROR),
         ("malformed", ErrorClass.MALFORMED),
+        ("wrong_types", ErrorClass.MALFORMED),
+        ("invalid_utf8", ErrorClass.MALFORMED),
+        ("oversized", ErrorClass.MALFORMED),
         ("wrong_content_type", ErrorClass.MALFORMED),
         ("cut", ErrorClass.TRUNCATED),
         ("truncate", ErrorClass.TRUNCATED),
     ],
 )
 async def test_failures_are_classified(bench: Bench, fault: str, expected: ErrorClass) -> None:
-    await bench.simulator.fault(fault, retry_after_s=7)
+    bench.simulator.fault(fault, retry_after_s=7)
     with pytest.raises(ProviderError) as failed:
         await bench.client.chat(request(), bench.model, TIMEOUTS)
     assert failed.value.error_class is expected
     if fault == "rate_limited":
         assert failed.value.retry_after_s == 7
+    bench.simulator.clear()
+    bench.simulator.fault(fault, retry_after_s=7)
     with pytest.raises(ProviderError) as failed:
         await collect(bench, request(stream=True))
     assert failed.value.error_class is expected
     assert (failed.value.provider, failed.value.model) == (bench.simulator.vendor, bench.model)
 
 
+@pytest.mark.parametrize("fault", ["garbage", "empty"])
+async def test_a_body_without_an_answer_is_malformed_and_such_a_stream_truncated(
+    bench: Bench, fault: str
+) -> None:
+    bench.simulator.fault(fault)
+    with pytest.raises(ProviderError) as failed:
+        await bench.client.chat(request(), bench.model, TIMEOUTS)
+    assert failed.value.error_class is ErrorClass.MALFORMED
+    with pytest.raises(ProviderError) as failed:
+        await collect(bench, request(stream=True))
+    assert failed.value.error_class is ErrorClass.TRUNCATED
+
+
+async def test_an_error_with_status_200_is_an_error(bench: Bench) -> None:
+    bench.simulator.fault("error_in_200")
+    with pytest.raises(ProviderError) as failed:
+        await bench.client.chat(request(), bench.model, TIMEOUTS)
+    assert failed.value.retryable
+    assert failed.value.error_class.counts_against_provider
+
+
+async def test_new_fields_and_events_are_drift_and_no_obstacle(bench: Bench) -> None:
+    DRIFT.take_fresh()
+    bench.simulator.fault("drift")
+    answer = await bench.client.chat(request(), bench.model, TIMEOUTS)
+    text, finish, _, _ = await collect(bench, request(stream=True))
+    assert (text, finish) == (answer.response.choices[0].text, FinishReason.STOP)
+    fresh = DRIFT.take_fresh()
+    assert any(kind.startswith(f"{bench.simulator.vendor}:answer.x_simulated_field") for kind in fresh)
+    await bench.client.chat(request(), bench.model, TIMEOUTS)
+    assert DRIFT.take_fresh() == []
+
+
 async def test_refused_connections_and_their_return(bench: Bench) -> None:
     await bench.client.chat(request(), bench.model, TIMEOUTS)
-    await bench.simulator.fault("refuse")
+    bench.simulator.fault("refuse")
     with pytest.raises(ProviderError) as failed:
         await bench.client.chat(request(), bench.model, TIMEOUTS)
     assert failed.value.error_class is ErrorClass.CONNECT
-    await bench.simulator.clear()
+    bench.simulator.clear()
     assert (await bench.client.chat(request(), bench.model, TIMEOUTS)).status == 200
 
 
 async def test_stalls_and_stream_errors_are_told_apart(bench: Bench) -> None:
-    await bench.simulator.fault("stall")
+    bench.simulator.fault("stall")
     quick = Timeouts(connect_s=5, first_byte_s=0.2, between_bytes_s=0.2, total_s=30)
     with pytest.raises(ProviderError) as failed:
         await bench.client.chat(request(), bench.model, quick)
@@ -186,19 +244,19 @@ async def test_stalls_and_stream_errors_are_told_apart(bench: Bench) -> None:
     with pytest.raises(ProviderError) as failed:
         await collect(bench, request(stream=True), quick)
     assert failed.value.error_class is ErrorClass.TIMEOUT_BETWEEN_TOKENS
-    await bench.simulator.clear()
-    await bench.simulator.fault("stream_error")
+    bench.simulator.clear()
+    bench.simulator.fault("stream_error")
     with pytest.raises(ProviderError) as failed:
         await collect(bench, request(stream=True))
     assert failed.value.error_class in (ErrorClass.STREAM_ERROR, ErrorClass.OVERLOADED)
 
 
 async def test_a_caller_who_leaves_ends_the_upstream_call(bench: Bench) -> None:
-    await bench.simulator.fault("stall")
+    bench.simulator.fault("stall")
     task = asyncio.create_task(bench.client.chat(request(), bench.model, TIMEOUTS))
     async with asyncio.timeout(20):
-        while not await bench.simulator.requests():
+        while not bench.requests():
             await asyncio.sleep(0.01)
         task.cancel()
-        while (await bench.simulator.requests())[-1]["outcome"] != "client left":
+        while bench.requests()[-1]["outcome"] != "client left":
             await asyncio.sleep(0.01)

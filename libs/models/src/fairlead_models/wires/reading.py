@@ -17,6 +17,13 @@ def text(value: object) -> str:
     return value
 
 
+def word(value: object) -> str:
+    """A string that says something: the name of a function, the id of a call."""
+    if not text(value):
+        raise ValueError("expected a name or id, found an empty string")
+    return str(value)
+
+
 def optional_text(value: object) -> str | None:
     """A string, or None when there is none."""
     return None if value is None else text(value)
@@ -50,13 +57,17 @@ def joined(pieces: list[str]) -> str | None:
     return "".join(pieces) if pieces else None
 
 
+MOST = 2**53
+"""Beyond this no count, index or time is believed; sums must stay within what JSON can hold."""
+
+
 def as_int(value: object) -> int | None:
     """A whole number of at least 0, or None for anything else; some vendors send 12.0."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and 0 <= value <= MOST else None
 
 
 def label(value: object) -> str | None:
@@ -82,3 +93,13 @@ def numbers(value: object) -> list[float]:
     if not set(map(type, value)) <= {float, int}:
         raise TypeError("expected a list of nothing but numbers")
     return value
+
+
+def logprobs(value: object) -> dict[str, Any] | None:
+    """Log probabilities in the OpenAI form: an object whose lists hold objects."""
+    if value is None:
+        return None
+    found = record(value)
+    records(found.get("content"))
+    records(found.get("refusal"))
+    return found

@@ -15,6 +15,7 @@ from fairlead_models.wires.reading import (
     record,
     records,
     text,
+    word,
 )
 
 WIRE = "anthropic"
@@ -83,7 +84,7 @@ def choice_of(found: dict[str, Any]) -> Choice:
 def call_of(block: dict[str, Any]) -> ToolCall:
     """A tool_use block."""
     arguments = orjson.dumps(optional_record(block.get("input"))).decode()
-    return ToolCall(text(block["id"]), text(block["name"]), arguments)
+    return ToolCall(word(block["id"]), word(block["name"]), arguments)
 
 
 def finish(choice: Choice, found: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from fairlead_models.unified import ChatChunk, Choice, Format, Thought, ToolCall
 from fairlead_models.wires.anthropic.decode import SERVER_BLOCKS, WIRE, finish, message_in, usage_of
 from fairlead_models.wires.events import EventDecoder
 from fairlead_models.wires.protocol import truncated
-from fairlead_models.wires.reading import as_int, label, optional_record, record, text
+from fairlead_models.wires.reading import as_int, label, optional_record, record, text, word
 
 SILENT = frozenset(("ping", "content_block_stop"))
 
@@ -78,7 +78,7 @@ class AnthropicStream(EventDecoder):
         kind = block["type"]
         if kind == "tool_use":
             place = self._calls[index] = len(self._calls)
-            return ChatChunk(tool_calls=[ToolCallDelta(place, text(block["id"]), text(block["name"]))])
+            return ChatChunk(tool_calls=[ToolCallDelta(place, word(block["id"]), word(block["name"]))])
         if kind == "text":
             return ChatChunk(text=text(block["text"])) if block.get("text") else None
         if kind == "thinking":

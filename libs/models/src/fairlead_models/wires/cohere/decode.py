@@ -13,6 +13,7 @@ from fairlead_models.wires.reading import (
     record,
     records,
     text,
+    word,
 )
 
 WIRE = "cohere"
@@ -51,7 +52,7 @@ def choice_of(found: dict[str, Any]) -> Choice:
     for call in records(message.get("tool_calls")):
         function = record(call["function"])
         arguments = optional_text(function.get("arguments")) or "{}"
-        choice.tool_calls.append(ToolCall(text(call["id"]), text(function["name"]), arguments))
+        choice.tool_calls.append(ToolCall(word(call["id"]), word(function["name"]), arguments))
     choice.vendor_finish = text(found["finish_reason"])
     choice.finish_reason = finish_of(choice.vendor_finish)
     choice.logprobs = logprobs_of(found.get("logprobs"))

@@ -19,6 +19,7 @@ from fairlead_models.wires.reading import (
     record,
     records,
     text,
+    word,
 )
 
 WIRE = "google"
@@ -110,7 +111,7 @@ def _part(
     if "functionCall" in part:
         call = record(part["functionCall"])
         arguments = orjson.dumps(optional_record(call.get("args"))).decode()
-        made = ToolCall(names.name(choice.index, call), text(call["name"]), arguments)
+        made = ToolCall(names.name(choice.index, call), word(call["name"]), arguments)
         choice.tool_calls.append(made)
         if seal:
             choice.thoughts.append(Thought(seal=seal, wire=WIRE, call_id=made.id))

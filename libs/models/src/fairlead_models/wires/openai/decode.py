@@ -22,12 +22,14 @@ from fairlead_models.wires.reading import (
     as_int,
     joined,
     label,
+    logprobs,
     optional_record,
     optional_text,
     position,
     record,
     records,
     text,
+    word,
 )
 
 FINISH = {
@@ -169,7 +171,7 @@ def choice_of(found: dict[str, Any], place: int, wire: str) -> Choice:
         refusal=optional_text(message.get("refusal")),
         tool_calls=calls,
         finish_reason=finish,
-        logprobs=found.get("logprobs"),
+        logprobs=logprobs(found.get("logprobs")),
         vendor_finish=optional_text(found.get("finish_reason")),
     )
 
@@ -183,9 +185,9 @@ def _call(found: dict[str, Any], place: int) -> ToolCall:
     identity = optional_text(found.get("id")) or made_up_id(found, place)
     if found.get("type") == "custom":
         custom = record(found["custom"])
-        return ToolCall(identity, text(custom["name"]), text(custom["input"]))
+        return ToolCall(identity, word(custom["name"]), text(custom["input"]))
     function = record(found["function"])
-    return ToolCall(identity, text(function["name"]), arguments_of(function.get("arguments")) or "{}")
+    return ToolCall(identity, word(function["name"]), arguments_of(function.get("arguments")) or "{}")
 
 
 def arguments_of(value: object) -> str:
@@ -212,7 +214,7 @@ def chunk_of(found: dict[str, Any], place: int, wire: str) -> ChatChunk:
         refusal=optional_text(delta.get("refusal")),
         tool_calls=[_call_delta(call, at) for at, call in enumerate(calls)] or None,
         finish_reason=finish_of(found.get("finish_reason"), wire),
-        logprobs=found.get("logprobs"),
+        logprobs=logprobs(found.get("logprobs")),
         thought=replace(sealed[0], text=None) if sealed else None,
         vendor_finish=optional_text(found.get("finish_reason")),
     )

@@ -6,7 +6,16 @@ from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
 from fairlead_models.failures import stream_failure
 from fairlead_models.unified import Choice, FinishReason, Thought, ToolCall, Usage
-from fairlead_models.wires.reading import as_int, label, optional_record, optional_text, record, records, text
+from fairlead_models.wires.reading import (
+    as_int,
+    label,
+    optional_record,
+    optional_text,
+    record,
+    records,
+    text,
+    word,
+)
 
 WIRE = "openai-responses"
 KNOWN_TOP = frozenset(
@@ -43,7 +52,7 @@ def choice_of(found: dict[str, Any]) -> Choice:
             choice.thoughts.append(thought_of(item))
         elif kind == "function_call":
             choice.tool_calls.append(
-                ToolCall(text(item["call_id"]), text(item["name"]), text(item["arguments"]) or "{}")
+                ToolCall(word(item["call_id"]), word(item["name"]), text(item["arguments"]) or "{}")
             )
         elif kind not in SERVER_ITEMS:
             DRIFT.note(WIRE, "item", str(kind))
@@ -62,7 +71,7 @@ def _message(item: dict[str, Any], refused: list[str], logprobs: list[Any]) -> s
         kind = part["type"]
         if kind == "output_text":
             said.append(text(part["text"]))
-            logprobs += part.get("logprobs") or ()
+            logprobs += records(part.get("logprobs"))
         elif kind == "refusal":
             refused.append(text(part["refusal"]))
         else:

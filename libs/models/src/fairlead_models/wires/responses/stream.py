@@ -7,7 +7,7 @@ from fairlead_models.failures import stream_failure
 from fairlead_models.unified import ChatChunk, Format, ToolCallDelta
 from fairlead_models.wires.events import EventDecoder
 from fairlead_models.wires.protocol import truncated
-from fairlead_models.wires.reading import as_int, label, record, text
+from fairlead_models.wires.reading import as_int, label, record, records, text, word
 from fairlead_models.wires.responses.decode import (
     BREAK,
     SERVER_ITEMS,
@@ -57,7 +57,7 @@ class ResponsesStream(EventDecoder):
     def _chunk(self, kind: str, found: dict[str, Any]) -> ChatChunk | None:
         if kind == "response.output_text.delta":
             self._said = True
-            logprobs = found.get("logprobs")
+            logprobs = records(found.get("logprobs"))
             return ChatChunk(text=text(found["delta"]), logprobs={"content": logprobs} if logprobs else None)
         if kind == "response.refusal.delta":
             return ChatChunk(refusal=text(found["delta"]))
@@ -98,7 +98,7 @@ class ResponsesStream(EventDecoder):
             if ended:
                 return self._whole(self._calls[place], text(item["arguments"]))
             self._calls[place] = [len(self._calls), False]
-            delta = ToolCallDelta(self._calls[place][0], text(item["call_id"]), text(item["name"]))
+            delta = ToolCallDelta(self._calls[place][0], word(item["call_id"]), word(item["name"]))
             return ChatChunk(tool_calls=[delta])
         if what == "reasoning" and ended:
             thought = thought_of(item)
