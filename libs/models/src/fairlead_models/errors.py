@@ -32,7 +32,7 @@ class InvalidRequest(FairleadModelsError):
         self.status = status
 
 
-class UnknownModel(InvalidRequest):
+class UnknownModel(InvalidRequest, LookupError):
     """Nothing of that name can be routed to."""
 
     def __init__(self, name: str, near: tuple[str, ...] = ()) -> None:
