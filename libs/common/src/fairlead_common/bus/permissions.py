@@ -94,7 +94,7 @@ ROLES: Final = (
         hears=(CALLS, STATUS),
         replays=("CALLS", "STATUS"),
         owns=("failover",),
-        follows=("provider-status",),
+        follows=("provider-status", "failover"),
         asks=("failover",),
     ),
     Role(
@@ -102,7 +102,7 @@ ROLES: Final = (
         "keeps the rules and publishes the route tables",
         hears=(STATUS, PERFORMANCE, CALLS),
         owns=("routes",),
-        follows=("provider-status", "performance"),
+        follows=("provider-status", "performance", "routes"),
     ),
     Role(
         "comparison",
