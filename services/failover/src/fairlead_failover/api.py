@@ -1,20 +1,26 @@
 """The operations failover answers; errors become refusals here and nowhere else."""
 
-from datetime import UTC, datetime
+import asyncio
 
 from fairlead_common.bus.rpc import Empty, RpcError
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.operations import failover as ops
-from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
+from fairlead_common.snapshots.failover import FleetSnapshot
 from fairlead_common.snapshots.loop import SnapshotLoop
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from fairlead_failover.controller import ACT_SUBJECT, FLEET_KEY, JOB, Controller
+from fairlead_failover.controller import ACT_SUBJECT, FLEET_KEY, JOB
+from fairlead_failover.records import policy_of
 from fairlead_failover.store import FailoverStore
+
+POLICY = "policy."
+ACT_TIMEOUT_S = 4.0
+ACT_AGAIN_S = 0.1
 
 
 class FailoverApi:
@@ -65,31 +71,24 @@ class FailoverApi:
         return Empty()
 
     async def state(self, request: Empty) -> ops.FailoverState:
-        """From the snapshots, so that any replica can answer."""
+        """From the snapshots, so that any replica can answer, with or without a database."""
         found = await self._fleet.read(FLEET_KEY)
-        gates = FleetSnapshot.model_validate_json(found[1]).gates if found else {}
+        snapshot = FleetSnapshot.model_validate_json(found[1]) if found else FleetSnapshot(version=0)
         lease = await self._leases.read(JOB)
-        saved = {record.provider: record for record in await self._store.gates()}
-        out = []
-        for provider in sorted(self._providers | set(gates) | set(saved)):
-            status = await self._status.read(provider)
-            gate, record = gates.get(provider), saved.get(provider)
-            if gate is None and record is None:
-                continue
-            out.append(
-                ops.GateOut(
-                    provider=provider,
-                    state=gate.state.value if gate else "closed",
-                    share=gate.share if gate else 1.0,
-                    since=gate.since if gate else _since(record.since if record else 0.0),
-                    reason=gate.reason if gate else (record.reason if record else ""),
-                    sequence=gate.sequence if gate else (record.sequence if record else 0),
-                    status=_status_word(status),
-                )
+        gates = [
+            ops.GateOut(
+                provider=provider,
+                state=gate.state.value,
+                share=gate.share,
+                since=gate.since,
+                reason=gate.reason,
+                sequence=gate.sequence,
+                status=_status_word(await self._status.read(provider)),
             )
-        return ops.FailoverState(
-            controller=lease[1].decode().partition(":")[0] or None if lease else None, gates=out
-        )
+            for provider, gate in sorted({**snapshot.closed, **snapshot.gates}.items())
+        ]
+        controller = lease[1].decode().partition(":")[0] or None if lease else None
+        return ops.FailoverState(controller=controller, gates=gates)
 
     async def open(self, request: ops.SwitchIn) -> ops.FailoverState:
         """Take a provider out by hand."""
@@ -107,15 +106,24 @@ class FailoverApi:
                 "unknown_provider",
                 f"provider '{request.provider}' is not configured; configured are {known}",
             )
+        await self._ask_controller(f"{verb} {request.provider} {request.reason}".encode())
+        return await self.state(Empty())
+
+    async def _ask_controller(self, body: bytes) -> None:
+        """A controller that is just taking over is waited for."""
         try:
-            await self._client.request(
-                ACT_SUBJECT, f"{verb} {request.provider} {request.reason}".encode(), timeout=3
-            )
-        except (NatsError, TimeoutError) as error:
+            async with asyncio.timeout(ACT_TIMEOUT_S):
+                while True:
+                    try:
+                        await self._client.request(ACT_SUBJECT, body, timeout=ACT_TIMEOUT_S)
+                    except NoRespondersError:
+                        await asyncio.sleep(ACT_AGAIN_S)
+                    else:
+                        return
+        except (NatsError, OSError, TimeoutError) as error:
             raise RpcError(
                 503, "no_controller", "no replica controls the fleet at this moment; try again"
             ) from error
-        return await self.state(Empty())
 
     async def events(self, request: ops.EventsQuery) -> ops.Events:
         """The log."""
@@ -132,7 +140,7 @@ class FailoverApi:
         return ops.Analytics(
             switched=sum(switched.values()),
             recovered=count,
-            open_now=max(0, sum(switched.values()) - count),
+            open_now=await self._store.open_now(request.workspace_id),
             mean_time_to_recover_s=sum(row["total_s"] or 0.0 for row in back) / count if count else None,
             longest_s=max(longest) if longest else None,
             by_provider=switched,
@@ -140,42 +148,24 @@ class FailoverApi:
 
 
 class Policies:
-    """Publishes a ``policy.<workspace>`` snapshot for each configuration, and tells the controller."""
+    """Publishes a ``policy.<workspace>`` snapshot for each configuration."""
 
-    def __init__(self, client: Client, store: FailoverStore, controller: Controller) -> None:
+    def __init__(self, client: Client, store: FailoverStore) -> None:
         self._store = store
-        self._controller = controller
         self._publisher = SnapshotPublisher(client, "failover")
-        self._published: set[int] = set()
 
     async def publish(self) -> None:
         """Put what changed, remove what is gone."""
-        policies = {row["workspace_id"]: _policy(row) for row in await self._store.configs()}
-        for workspace_id, policy in policies.items():
-            await self._publisher.put(f"policy.{workspace_id}", policy)
-        for workspace_id in self._published - set(policies):
-            await self._publisher.delete(f"policy.{workspace_id}")
-        self._published = set(policies)
-        self._controller.know_policies(policies, await self._store.workspaces())
+        policies = {f"{POLICY}{row['workspace_id']}": policy_of(row) for row in await self._store.configs()}
+        for key, policy in policies.items():
+            await self._publisher.put(key, policy)
+        for key in await self._publisher.keys():
+            if key.startswith(POLICY) and key not in policies:
+                await self._publisher.delete(key)
 
 
 def _config(row: RowMapping) -> ops.FailoverConfig:
     return ops.FailoverConfig.model_validate(dict(row))
-
-
-def _policy(row: RowMapping) -> PolicySnapshot:
-    return PolicySnapshot(
-        workspace_id=row["workspace_id"],
-        version=row["version"],
-        enabled=row["enabled"],
-        primary_provider=row["primary_provider"],
-        fallback_providers=tuple(row["fallback_providers"]),
-        conditions=row["failover_conditions"],
-    )
-
-
-def _since(unix_s: float) -> datetime:
-    return datetime.fromtimestamp(unix_s, UTC)
 
 
 def _status_word(found: tuple[int, bytes] | None) -> str:

@@ -1,33 +1,30 @@
 """The fleet's gates, decided by one replica at a time: it hears status and calls, and tells every edge.
 
 A decision is published to the edges first and saved afterwards: the database being away must not keep traffic on a dead
-provider. What could not be saved yet is saved, in order, as soon as it can be.
+provider. The snapshot carries what may not be saved yet, so that the next controller saves it when this one dies.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from fairlead_common.bus.frames import FrameReader, Heard
 from fairlead_common.bus.redelivery import is_away
 from fairlead_common.decisions.plan import GateState
-from fairlead_common.events.calls import CallsCompleted
-from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import ProviderStatus
-from fairlead_common.ids import stamp
 from fairlead_common.leases import Held, Lease
 from fairlead_common.service import retrying
-from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot, PolicySnapshot
+from fairlead_common.snapshots.failover import FleetSnapshot, UnsavedGate
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from pydantic import ValidationError
 
 from fairlead_failover.domain import (
     CallSeen,
@@ -38,17 +35,35 @@ from fairlead_failover.domain import (
     StatusSeen,
     Tick,
     advance,
+    switch_of,
 )
+from fairlead_failover.records import from_snapshot, policy_of, switch_to_snapshot, to_snapshot
 from fairlead_failover.store import FailoverStore
+from fairlead_failover.switches import FailoverEvent, recovered, switched
 
 logger = logging.getLogger(__name__)
 
 JOB: Final = "failover.controller"
 TICK_S: Final = 0.2
+VERIFY_S: Final = 5.0
+"""The snapshot in the bucket is compared with ours this often."""
+BEGIN_S: Final = 2.0
+"""At most this long a new controller waits for what there is to hear, and for the database."""
+ACTED_S: Final = 2.5
+SAVE_AGAIN_S: Final = 1.0
+REMEMBERED: Final = 64
+"""Outcomes per provider that a replica on stand-by keeps."""
+UNSAVED_KEPT: Final = 500
 FLEET_KEY: Final = "fleet"
 ACT_SUBJECT: Final = "rpc.failover.act"
 
-FailoverEvent = FailoverSwitched | FailoverRecovered
+
+@dataclass
+class Told:
+    """How far the edges have been told: changes so far, and those among them that are published."""
+
+    changes: int = 0
+    published: int = 0
 
 
 class Controller:
@@ -59,216 +74,234 @@ class Controller:
         client: Client,
         store: FailoverStore,
         owner: str,
+        providers: Iterable[str],
         settings: GateSettings,
         wake_relay: Callable[[], None],
     ) -> None:
         self._client = client
         self._store = store
+        self._providers = frozenset(providers)
         self._settings = settings
         self._wake_relay = wake_relay
         self._lease = Lease(client, JOB, owner)
         self._publisher = SnapshotPublisher(client, "failover")
+        self._frames = FrameReader(self._hear, settings.old_s)
         self._status = SnapshotFollower(
             "provider-status", ProviderStatus.model_validate_json, on_change=self._status_changed
         )
-        self._policies: dict[int, PolicySnapshot] = {}
-        self._workspaces: list[int] = []
+        self._recent = {name: deque[CallSeen](maxlen=REMEMBERED) for name in self._providers}
         self._records: dict[str, GateRecord] = {}
-        self._unsaved: deque[tuple[GateRecord, list[FailoverEvent]]] = deque()
-        self._changed = asyncio.Event()
+        self._unsaved: list[UnsavedGate] = []
         self._version = 0
-        self._holding = False
-
-    @property
-    def records(self) -> dict[str, GateRecord]:
-        """Gates by provider."""
-        return self._records
-
-    @property
-    def holding(self) -> bool:
-        """Whether this replica decides now."""
-        return self._holding
-
-    def know_policies(self, policies: dict[int, PolicySnapshot], workspaces: list[int]) -> None:
-        """Policies have been read anew; they say who stands in, for the events."""
-        self._policies, self._workspaces = policies, workspaces
+        self._told = Told()
+        self._changed = asyncio.Event()
+        self._news = asyncio.Condition()
+        self._controlling = False
 
     async def run(self) -> None:
-        """Compete for the lease and control, for ever."""
-        await self._lease.run(self._control)
+        """Hear, compete for the lease, and control, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._frames.follow(self._client))
+            group.create_task(self._status.follow(self._client))
+            group.create_task(self._lease.run(self._control))
 
     async def _control(self, held: Held) -> None:
-        await self._load()
-        self._holding = True
-        subscriptions = [
-            await self._client.subscribe(f"{CallsCompleted.subject_prefix}.>", cb=self._frame),
-            await self._client.subscribe(ACT_SUBJECT, cb=self._act),
-        ]
+        await self._begin()
+        subscription = await self._client.subscribe(ACT_SUBJECT, cb=self._act)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._status.follow(self._client))
                 group.create_task(self._publish())
                 group.create_task(self._save())
                 while True:
+                    for provider in self._providers:
+                        self._observe(provider, Tick(), time.time())
                     await asyncio.sleep(TICK_S)
-                    for provider in tuple(self._records):
-                        self.observe(provider, Tick(), time.time())
         finally:
-            self._holding = False
-            for subscription in subscriptions:
-                try:
-                    await subscription.unsubscribe()
-                except NatsError:
-                    logger.info("a subscription was gone already")
+            self._controlling = False
+            try:
+                await subscription.unsubscribe()
+            except NatsError:
+                logger.info("the subscription was gone already")
+
+    # beginning
+
+    async def _begin(self) -> None:
+        """Go on from what was published and saved last, with what this replica has heard on stand-by."""
+        await self._load()
+        try:
+            async with asyncio.timeout(BEGIN_S):
+                await self._status.synced.wait()
+                await self._frames.caught_up.wait()
+        except TimeoutError:
+            logger.warning("controlling although not everything was heard yet")
+        self._controlling = True
+        self._changed.set()
+        for provider in self._providers:
+            self._status_changed(provider)
+            for seen in self._recent[provider]:
+                self._observe(provider, seen, time.time())
 
     async def _load(self) -> None:
-        """The newer of what was saved and what was published: either may be ahead of the other."""
-        records = await retrying("loading the gates", self._store.gates)
-        self._records = {record.provider: record for record in records}
+        """The newer of what was published and what was saved. The database is waited for only when it alone can know."""
         published = await retrying("reading the snapshot", partial(self._publisher.read, FLEET_KEY))
-        if published is None:
-            self._changed.set()
-            return
-        snapshot = FleetSnapshot.model_validate_json(published[1])
-        self._version = snapshot.version
-        for provider, found in snapshot.gates.items():
-            known = self._records.get(provider)
-            if known is None or known.sequence < found.sequence:
-                self._records[provider] = _from_snapshot(provider, found)
-        self._changed.set()
+        snapshot = FleetSnapshot(version=0)
+        if published is not None:
+            snapshot = FleetSnapshot.model_validate_json(published[1])
+        records = {
+            provider: from_snapshot(provider, found)
+            for provider, found in {**snapshot.closed, **snapshot.gates}.items()
+        }
+        saved = await self._saved(wait=published is None)
+        for record in saved:
+            if record.provider not in records or records[record.provider].sequence < record.sequence:
+                records[record.provider] = record
+        sequences = {record.provider: record.sequence for record in saved}
+        self._version, self._told = snapshot.version, Told()
+        self._records = {name: records.get(name, GateRecord(name)) for name in self._providers}
+        self._unsaved = [
+            each for each in snapshot.unsaved if each.gate.sequence > sequences.get(each.provider, 0)
+        ]
 
-    # observations
+    async def _saved(self, *, wait: bool) -> list[GateRecord]:
+        if wait:
+            return await retrying("loading the gates", self._store.gates)
+        try:
+            async with asyncio.timeout(BEGIN_S):
+                return await self._store.gates()
+        except Exception as error:
+            if not is_away(error):
+                raise
+            logger.warning("going on without the database: %s", type(error).__name__)
+            return []
+
+    # observing
 
     def _status_changed(self, provider: str) -> None:
-        if (found := self._status.get(provider)) is not None:
-            self.observe(provider, StatusSeen(found.status.value, found.reason), time.time())
+        found = self._status.get(provider)
+        if self._controlling and provider in self._providers and found is not None:
+            checked_at = found.last_check.timestamp() if found.last_check is not None else None
+            self._observe(provider, StatusSeen(found.status.value, found.reason, checked_at), time.time())
 
-    async def _frame(self, message: Msg) -> None:
-        try:
-            frame = CallsCompleted.model_validate_json(message.data)
-        except ValidationError:
-            logger.warning("a frame on %s cannot be read", message.subject)
-            return
+    def _hear(self, heard: Sequence[Heard]) -> None:
         now = time.time()
-        for call in frame.calls:
-            for attempt in call.attempts:
-                if attempt.ok:
-                    self.observe(attempt.provider, CallSeen(ok=True), now)
-                elif attempt.error_class is not None and attempt.error_class.counts_against_provider:
-                    self.observe(attempt.provider, CallSeen(ok=False), now)
+        for each in heard:
+            for _, attempt, ended_at in each.attempts():
+                error = attempt.error_class
+                if attempt.provider in self._providers and (error is None or error.counts_against_provider):
+                    seen = CallSeen(error is None, min(ended_at, now))
+                    self._recent[attempt.provider].append(seen)
+                    if self._controlling:
+                        self._observe(attempt.provider, seen, now)
 
     async def _act(self, message: Msg) -> None:
+        """An operator's hand. The answer comes when the edges have been told."""
         verb, _, rest = message.data.decode().partition(" ")
         provider, _, reason = rest.partition(" ")
-        self.observe(provider, OperatorActs(verb == "open", reason), time.time())
+        if provider not in self._providers or not self._lease.sure:
+            return
+        self._observe(provider, OperatorActs(verb == "open", reason), time.time())
+        wanted = self._told.changes
+        try:
+            async with asyncio.timeout(ACTED_S), self._news:
+                await self._news.wait_for(lambda: self._told.published >= wanted)
+        except TimeoutError:
+            logger.warning("edges could not be told of an operator's hand in time")
+            return
         await message.respond(b"ok")
 
-    def observe(self, provider: str, observation: Observation, now: float) -> None:
-        """Advance one gate; a change goes to the edges and to the log."""
-        before = self._records.get(provider) or GateRecord(provider)
+    def _observe(self, provider: str, observation: Observation, now: float) -> None:
+        """Advance one gate; a change goes to the edges, and then to the log."""
+        before = self._records[provider]
         after = advance(before, observation, now, self._settings)
         self._records[provider] = after
         if after.sequence == before.sequence:
             return
         logger.warning("%s: %s (%.0f%%): %s", provider, after.state, after.share * 100, after.reason)
-        self._unsaved.append((after, self._events(before, after)))
+        switch = switch_of(before, after)
+        out = tuple(name for name, each in self._records.items() if each.state is GateState.OPEN)
+        told = switch_to_snapshot(switch, out, self._version + 1) if switch is not None else None
+        self._keep(UnsavedGate(provider=provider, gate=to_snapshot(after), switch=told))
+        self._told.changes += 1
         self._changed.set()
 
-    def _events(self, before: GateRecord, after: GateRecord) -> list[FailoverEvent]:
-        found: list[FailoverEvent] = []
-        for workspace_id in self._workspaces or [1]:
-            policy = self._policies.get(workspace_id)
-            if policy is not None and not policy.enabled:
-                continue
-            stand_in = self._stand_in(after.provider, policy)
-            if after.state is GateState.OPEN and before.opened_at is None:
-                found.append(
-                    FailoverSwitched(
-                        **stamp(),
-                        workspace_id=workspace_id,
-                        from_target=after.provider,
-                        to_target=stand_in,
-                        cause=after.cause,
-                        version=self._version + 1,
-                    )
-                )
-            elif after.state is GateState.CLOSED and before.opened_at is not None:
-                found.append(
-                    FailoverRecovered(
-                        **stamp(),
-                        workspace_id=workspace_id,
-                        from_target=stand_in,
-                        to_target=after.provider,
-                        down_s=round(after.since - before.opened_at, 3),
-                        version=self._version + 1,
-                    )
-                )
-        return found
-
-    def _stand_in(self, provider: str, policy: PolicySnapshot | None) -> str:
-        for name in policy.fallback_providers if policy is not None else ():
-            record = self._records.get(name)
-            if name != provider and (record is None or record.state is not GateState.OPEN):
-                return name
-        return "equivalents"
+    def _keep(self, change: UnsavedGate) -> None:
+        """A later change of a gate stands for the earlier ones, unless the log must tell of them."""
+        kept = [each for each in self._unsaved if each.switch is not None or each.provider != change.provider]
+        if len(kept) >= UNSAVED_KEPT:
+            logger.error("the database is away for too long: the log of switches loses %s", kept.pop(0))
+        self._unsaved = [*kept, change]
 
     # effects
 
     async def _publish(self) -> None:
+        """Put the snapshot after each change, and put it again should another value be there."""
         while True:
-            await self._changed.wait()
-            self._changed.clear()
-            self._version += 1
-            gates = {
-                provider: _to_snapshot(record)
-                for provider, record in sorted(self._records.items())
-                if record.state is not GateState.CLOSED
-            }
-            snapshot = FleetSnapshot(version=self._version, gates=gates)
-            try:
-                await self._publisher.put(FLEET_KEY, snapshot)
-            except (NatsError, OSError, TimeoutError) as error:
-                logger.warning("the fleet's gates wait for the bus: %s", type(error).__name__)
+            await self._wait_for_change()
+            if self._changed.is_set():
+                self._changed.clear()
+                self._version += 1
+            changes = self._told.changes
+            if not await self._put(self._snapshot()):
                 await asyncio.sleep(TICK_S)
                 self._changed.set()
+                continue
+            async with self._news:
+                self._told.published = changes
+                self._news.notify_all()
+
+    async def _wait_for_change(self) -> None:
+        try:
+            async with asyncio.timeout(VERIFY_S):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _put(self, snapshot: FleetSnapshot) -> bool:
+        """False when it has to be put again; never while somebody else may hold the lease already."""
+        if not self._lease.sure:
+            return False
+        try:
+            await self._publisher.put(FLEET_KEY, snapshot)
+        except (NatsError, OSError, TimeoutError) as error:
+            logger.warning("the fleet's gates wait for the bus: %s: %s", type(error).__name__, error)
+            return False
+        return True
+
+    def _snapshot(self) -> FleetSnapshot:
+        moved = {
+            name: to_snapshot(record) for name, record in sorted(self._records.items()) if record.sequence
+        }
+        return FleetSnapshot(
+            version=self._version,
+            gates={name: gate for name, gate in moved.items() if gate.state is not GateState.CLOSED},
+            closed={name: gate for name, gate in moved.items() if gate.state is GateState.CLOSED},
+            unsaved=tuple(self._unsaved),
+        )
 
     async def _save(self) -> None:
+        """Save what was published, oldest first."""
         while True:
-            if not self._unsaved:
-                await asyncio.sleep(TICK_S / 4)
-                continue
-            record, events = self._unsaved[0]
+            async with self._news:
+                await self._news.wait_for(self._may_save)
+            change = self._unsaved[0]
             try:
-                await self._store.save(record, events)
+                await self._store.save(change.provider, change.gate, await self._events(change))
             except Exception as error:
                 if not is_away(error):
                     raise
                 logger.warning("gates wait to be saved: %s", type(error).__name__)
-                await asyncio.sleep(1)
+                await asyncio.sleep(SAVE_AGAIN_S)
                 continue
-            self._unsaved.popleft()
+            self._unsaved = [each for each in self._unsaved if each is not change]
             self._wake_relay()
 
+    def _may_save(self) -> bool:
+        return bool(self._unsaved) and self._told.published == self._told.changes
 
-def _to_snapshot(record: GateRecord) -> FleetGate:
-    return FleetGate(
-        state=record.state,
-        share=record.share,
-        since=datetime.fromtimestamp(record.since, UTC),
-        retry_at=datetime.fromtimestamp(record.retry_at, UTC) if record.retry_at else None,
-        reason=record.reason,
-        sequence=record.sequence,
-    )
-
-
-def _from_snapshot(provider: str, found: FleetGate) -> GateRecord:
-    return GateRecord(
-        provider=provider,
-        state=found.state,
-        share=found.share,
-        since=found.since.timestamp(),
-        retry_at=found.retry_at.timestamp() if found.retry_at else None,
-        reason=found.reason,
-        sequence=found.sequence,
-        opened_at=found.since.timestamp(),
-    )
+    async def _events(self, change: UnsavedGate) -> list[FailoverEvent]:
+        if change.switch is None:
+            return []
+        if change.switch.kind == "recovered":
+            return recovered(change.provider, change.switch, await self._store.open_switches(change.provider))
+        policies = {row["workspace_id"]: policy_of(row) for row in await self._store.configs()}
+        return switched(change.provider, change.switch, policies, await self._store.workspaces())

@@ -1,18 +1,19 @@
 """What failover keeps in Postgres: policies, gates, the log of switches."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from fairlead_common.db import outbox
 from fairlead_common.db.database import Database
-from fairlead_common.decisions.plan import GateState
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.operations.failover import FailoverConfigIn
+from fairlead_common.snapshots.failover import FleetGate
 from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fairlead_failover.domain import GateRecord
+from fairlead_failover.records import from_row
+from fairlead_failover.switches import FailoverEvent
 
 CONFIG = (
     "workspace_id, primary_provider, fallback_providers, failover_conditions, enabled, version, updated_at"
@@ -71,9 +72,9 @@ class FailoverStore:
         rows = await self._rows(
             "SELECT provider, state, share, since, retry_at, reason, sequence, detail FROM failover_gate"
         )
-        return [_record(row) for row in rows]
+        return [from_row(row) for row in rows]
 
-    async def save(self, record: GateRecord, events: list[FailoverSwitched | FailoverRecovered]) -> None:
+    async def save(self, provider: str, gate: FleetGate, events: list[FailoverEvent]) -> None:
         """The gate, the log and the events, all or nothing; an older sequence than the saved one changes nothing."""
         async with self._database.transaction() as session:
             saved = await _execute(
@@ -84,19 +85,20 @@ class FailoverStore:
                 " since = excluded.since, retry_at = excluded.retry_at, reason = excluded.reason,"
                 " sequence = excluded.sequence, detail = excluded.detail"
                 " WHERE failover_gate.sequence < excluded.sequence RETURNING provider",
-                provider=record.provider,
-                state=record.state.value,
-                share=record.share,
-                since=_time(record.since),
-                retry_at=None if record.retry_at is None else _time(record.retry_at),
-                reason=record.reason,
-                sequence=record.sequence,
+                provider=provider,
+                state=gate.state.value,
+                share=gate.share,
+                since=gate.since,
+                retry_at=gate.retry_at,
+                reason=gate.reason,
+                sequence=gate.sequence,
                 detail=json.dumps(
                     {
-                        "cause": record.cause,
-                        "opened_at": record.opened_at,
-                        "by_operator": record.by_operator,
-                        "relapses": record.relapses,
+                        "cause": gate.cause,
+                        "opened_at": None if gate.opened_at is None else gate.opened_at.timestamp(),
+                        "by_operator": gate.by_operator,
+                        "relapses": gate.relapses,
+                        "status": gate.status,
                     }
                 ),
             )
@@ -104,6 +106,15 @@ class FailoverStore:
                 for event in events:
                     await _log(session, event)
                     await outbox.put(session, "failover", event)
+
+    async def open_switches(self, provider: str) -> list[RowMapping]:
+        """Per workspace the last switch away from ``provider`` that nothing has ended yet."""
+        return await self._rows(
+            "SELECT DISTINCT ON (workspace_id) workspace_id, event_id, to_target FROM failover_event AS switched"
+            " WHERE kind = 'switched' AND from_target = :provider AND NOT EXISTS (SELECT FROM failover_event"
+            " WHERE switched_event_id = switched.event_id) ORDER BY workspace_id, occurred_at DESC",
+            provider=provider,
+        )
 
     async def log(self, workspace_id: int, provider: str | None, limit: int) -> list[RowMapping]:
         """The newest lines of the log."""
@@ -115,6 +126,17 @@ class FailoverStore:
             provider=provider,
             limit=limit,
         )
+
+    async def open_now(self, workspace_id: int) -> int:
+        """How many of a workspace's switches nothing has ended yet."""
+        rows = await self._rows(
+            "SELECT count(DISTINCT from_target) AS n FROM failover_event AS switched WHERE kind = 'switched'"
+            " AND workspace_id = :id AND NOT EXISTS (SELECT FROM failover_event"
+            " WHERE switched_event_id = switched.event_id)",
+            id=workspace_id,
+        )
+        found: int = rows[0]["n"]
+        return found
 
     async def analytics(self, workspace_id: int) -> list[RowMapping]:
         """Per provider and kind over 30 days: count, mean and longest outage."""
@@ -131,13 +153,13 @@ async def _execute(session: AsyncSession, query: str, **values: Any) -> list[Row
     return list(result.mappings()) if result.returns_rows else []
 
 
-async def _log(session: AsyncSession, event: FailoverSwitched | FailoverRecovered) -> None:
+async def _log(session: AsyncSession, event: FailoverEvent) -> None:
     switched = isinstance(event, FailoverSwitched)
     await _execute(
         session,
         "INSERT INTO failover_event (event_id, workspace_id, kind, from_target, to_target, cause, occurred_at, down_s,"
-        " payload) VALUES (:event_id, :workspace_id, :kind, :from_target, :to_target, :cause, :occurred_at, :down_s,"
-        " CAST(:payload AS jsonb)) ON CONFLICT (event_id) DO NOTHING",
+        " switched_event_id, payload) VALUES (:event_id, :workspace_id, :kind, :from_target, :to_target, :cause,"
+        " :occurred_at, :down_s, :switched_event_id, CAST(:payload AS jsonb)) ON CONFLICT (event_id) DO NOTHING",
         event_id=event.event_id,
         workspace_id=event.workspace_id,
         kind="switched" if switched else "recovered",
@@ -146,26 +168,6 @@ async def _log(session: AsyncSession, event: FailoverSwitched | FailoverRecovere
         cause=event.cause if isinstance(event, FailoverSwitched) else "recovered",
         occurred_at=event.occurred_at,
         down_s=event.down_s if isinstance(event, FailoverRecovered) else None,
+        switched_event_id=event.switched_event_id if isinstance(event, FailoverRecovered) else None,
         payload=event.to_json().decode(),
-    )
-
-
-def _time(unix_s: float) -> datetime:
-    return datetime.fromtimestamp(unix_s, UTC)
-
-
-def _record(row: RowMapping) -> GateRecord:
-    detail = row["detail"]
-    return GateRecord(
-        provider=row["provider"],
-        state=GateState(row["state"]),
-        share=row["share"],
-        since=row["since"].timestamp(),
-        retry_at=row["retry_at"].timestamp() if row["retry_at"] else None,
-        reason=row["reason"],
-        cause=detail.get("cause", ""),
-        sequence=row["sequence"],
-        opened_at=detail.get("opened_at"),
-        by_operator=detail.get("by_operator", False),
-        relapses=detail.get("relapses", 0),
     )

@@ -1,5 +1,7 @@
 """Values of the ``failover`` bucket, from failover: ``policy.<workspace id>`` and ``fleet``."""
 
+from typing import Literal
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from fairlead_common.decisions.plan import GateState
@@ -23,7 +25,7 @@ class PolicySnapshot(BaseModel):
 
 
 class FleetGate(BaseModel):
-    """The fleet's breaker of one provider."""
+    """The fleet's breaker of one provider. Edges need the first four fields; the rest lets another replica go on."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -34,6 +36,38 @@ class FleetGate(BaseModel):
     reason: str
     sequence: int
     """Grows with each change of this gate."""
+    cause: str = ""
+    opened_at: AwareDatetime | None = None
+    """Beginning of the outage; None = closed."""
+    by_operator: bool = False
+    relapses: int = 0
+    status: str = "unknown"
+    """What health said last."""
+
+
+class FleetSwitch(BaseModel):
+    """Traffic of a provider was moved away, or is all back."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Literal["switched", "recovered"]
+    cause: str
+    at: AwareDatetime
+    opened_at: AwareDatetime
+    out: tuple[str, ...] = ()
+    """Providers whose gates were open then: no stand-ins."""
+    version: int
+    """Of the snapshot that carried it first."""
+
+
+class UnsavedGate(BaseModel):
+    """A change that may not be in the database yet; whoever controls the fleet next must save it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    provider: str
+    gate: FleetGate
+    switch: FleetSwitch | None = None
 
 
 class FleetSnapshot(BaseModel):
@@ -43,3 +77,7 @@ class FleetSnapshot(BaseModel):
 
     version: int
     gates: dict[str, FleetGate] = {}
+    closed: dict[str, FleetGate] = {}
+    """Gates that were open once and are closed now; edges need not know."""
+    unsaved: tuple[UnsavedGate, ...] = ()
+    """Oldest first."""

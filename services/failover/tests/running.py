@@ -1,0 +1,221 @@
+"""Failover on a real bus and database, in this process or as one of its own; the test plays health and the edges."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from fairlead_common.bus.publishing import JetStreamPublisher
+from fairlead_common.bus.reading import read_since
+from fairlead_common.bus.rpc import Empty, RpcClient
+from fairlead_common.events.calls import Attempt, Call, CallsCompleted
+from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
+from fairlead_common.events.health import ProviderStatus, Status
+from fairlead_common.ids import new_id, stamp, utc_now
+from fairlead_common.operations import failover as ops
+from fairlead_common.outcomes import CallState, ErrorClass
+from fairlead_common.service import Runtime, run
+from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot
+from fairlead_common.snapshots.follower import SnapshotFollower
+from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_failover.app import wire
+from fairlead_failover.settings import FailoverSettings
+from nats.aio.client import Client
+from pydantic import SecretStr
+
+from tests.support.servers import free_port
+from tests.support.waiting import until
+
+STEP_S = 0.2
+KEY = "TEST_PROVIDER_KEY"
+LONG_AGO = datetime.now(UTC) - timedelta(days=1)
+PROVIDERS = ("openai", "anthropic", "mistral")
+
+
+def providers_file(folder: Path) -> Path:
+    """Providers that nobody will call."""
+    path = folder / "providers.yaml"
+    rows = [{"name": name, "api_key": f"${{{KEY}}}"} for name in PROVIDERS]
+    path.write_text(yaml.safe_dump({"providers": rows}))
+    return path
+
+
+@asynccontextmanager
+async def running(
+    nats_url: str, dsn: str, folder: Path, instance: str = "one", **settings: Any
+) -> AsyncIterator[Runtime]:
+    """Run the service in this process until the block ends; yields when its subscribers run."""
+    given = FailoverSettings(
+        nats_url=SecretStr(nats_url),
+        postgres_dsn=SecretStr(dsn),
+        providers_file=providers_file(folder),
+        http_port=free_port(),
+        instance=instance,
+        **{"recovery_step_s": STEP_S, **settings},
+    )
+    stop, up = asyncio.Event(), asyncio.Event()
+    found: list[Runtime] = []
+
+    async def tell() -> None:
+        up.set()
+        await asyncio.Event().wait()
+
+    async def wired(runtime: Runtime) -> None:
+        await wire(runtime)
+        found.append(runtime)
+        runtime.spawn(tell)
+
+    task = asyncio.create_task(run("failover", given, wired, stop))
+    try:
+        waiting = asyncio.create_task(up.wait())
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
+        if task.done():
+            task.result()
+        yield found[0]
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 30)
+
+
+def environment(nats_url: str, dsn: str, folder: Path, instance: str) -> dict[str, str]:
+    """What a process of the service is told."""
+    return {
+        KEY: "key",
+        "FAIRLEAD_NATS_URL": nats_url,
+        "FAIRLEAD_POSTGRES_DSN": dsn,
+        "FAIRLEAD_PROVIDERS_FILE": str(providers_file(folder)),
+        "FAIRLEAD_INSTANCE": instance,
+        "FAIRLEAD_RECOVERY_STEP_S": str(STEP_S),
+    }
+
+
+class Fleet:
+    """What the rest of the fleet does and sees: health's states, the edges' calls and snapshots, events."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.rpc = RpcClient(client)
+        self.seen: list[FleetSnapshot] = []
+        self._sequence = 0
+        self._status = SnapshotPublisher(client, "provider-status")
+        self._failover = SnapshotFollower("failover", bytes, on_change=self._changed)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._failover.follow(self.client))
+        await self._failover.synced.wait()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _changed(self, key: str) -> None:
+        if key == "fleet":
+            self.seen.append(FleetSnapshot.model_validate_json(self._failover["fleet"]))
+
+    @property
+    def policies(self) -> dict[str, bytes]:
+        return {key: value for key, value in self._failover.items() if key.startswith("policy.")}
+
+    def gate(self, provider: str) -> FleetGate | None:
+        """As an edge sees it: None = closed."""
+        return self.seen[-1].gates.get(provider) if self.seen else None
+
+    async def until_gate(self, provider: str, state: str) -> FleetGate | None:
+        """The gate, once it is in this state."""
+
+        def reached() -> bool:
+            gate = self.gate(provider)
+            return bool(self.seen) and (gate.state.value if gate else "closed") == state
+
+        await until(reached)
+        return self.gate(provider)
+
+    def shares(self, provider: str) -> list[float]:
+        """The shares of a provider in turn, without repetitions."""
+        found: list[float] = []
+        for snapshot in self.seen:
+            gate = snapshot.gates.get(provider)
+            share = gate.share if gate else 1.0
+            if not found or found[-1] != share:
+                found.append(share)
+        return found
+
+    async def say(self, provider: str, status: Status) -> None:
+        """Health publishes a state."""
+        self._sequence += 1
+        now = utc_now()
+        state = ProviderStatus(
+            provider=provider,
+            status=status,
+            since=now,
+            sequence=self._sequence,
+            reason="a test",
+            last_check=now,
+        )
+        await self._status.put(provider, state)
+
+    async def report(self, provider: str, *outcomes: ErrorClass | None, age_s: float = 0.0) -> None:
+        """An edge reports calls that ended ``age_s`` seconds ago."""
+        started_at = utc_now() - timedelta(seconds=age_s)
+        calls = tuple(
+            Call(
+                call_id=new_id(),
+                requested_model="m",
+                started_at=started_at,
+                state=CallState.FAILED if error else CallState.OK,
+                status=502 if error else 200,
+                duration_ms=0,
+                attempts=(
+                    Attempt(provider=provider, model="m", offset_ms=0, duration_ms=0, error_class=error),
+                ),
+            )
+            for error in outcomes
+        )
+        frame = CallsCompleted(**stamp(), source="edge-1", calls=calls)
+        await JetStreamPublisher(self.client.jetstream()).publish(frame)
+
+    async def events(self) -> list[FailoverSwitched | FailoverRecovered]:
+        """All that was ever published."""
+        return [
+            FailoverSwitched.model_validate_json(message.data)
+            if message.subject.startswith("failover.switched")
+            else FailoverRecovered.model_validate_json(message.data)
+            for message in await read_since(self.client, "FAILOVER", "failover.>", LONG_AGO)
+        ]
+
+    async def until_events(self, *kinds: str) -> list[FailoverSwitched | FailoverRecovered]:
+        """Wait until events of these kinds were published, and no others before them."""
+        async with asyncio.timeout(30):
+            while True:
+                found = await self.events()
+                told = ["switched" if isinstance(each, FailoverSwitched) else "recovered" for each in found]
+                if told == list(kinds):
+                    return found
+                if told != list(kinds)[: len(told)]:
+                    raise AssertionError(f"expected {kinds}, found {told}")
+                await asyncio.sleep(0.05)
+
+    async def until_controller(self, instance: str) -> None:
+        """Wait until this replica controls the fleet."""
+        leases = SnapshotPublisher(self.client, "leases")
+        async with asyncio.timeout(30):
+            while True:
+                found = await leases.read("failover.controller")
+                if found is not None and found[1].decode().partition(":")[0] == instance:
+                    return
+                await asyncio.sleep(0.05)
+
+    async def act(self, operation: Any, provider: str) -> ops.FailoverState:
+        """An operator acts, as soon as there is somebody to act."""
+        found: ops.FailoverState = await self.rpc.call(
+            operation, ops.SwitchIn(provider=provider, reason="by hand")
+        )
+        return found
+
+    async def state(self) -> dict[str, ops.GateOut]:
+        """Gates by provider, as the API tells them."""
+        return {gate.provider: gate for gate in (await self.rpc.call(ops.STATE, Empty())).gates}

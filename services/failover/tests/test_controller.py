@@ -1,0 +1,209 @@
+"""The controller on a real bus and database: gates open and recover, through deaths of whatever there is, once."""
+
+from pathlib import Path
+
+import pytest
+from fairlead_common.bus.rpc import RpcError
+from fairlead_common.db.database import Database
+from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
+from fairlead_common.events.health import Status
+from fairlead_common.operations import failover as ops
+from fairlead_common.outcomes import ErrorClass
+from sqlalchemy import text
+
+from services.failover.tests.running import Fleet, environment, running
+from tests.support.postgres_proxy import postgres_proxy
+from tests.support.processes import service_process
+from tests.support.servers import NatsServer
+from tests.support.waiting import until
+
+FAILED = (ErrorClass.CONNECT,) * 12
+
+
+async def saved_gates(database: Database) -> dict[str, tuple[str, int]]:
+    async with database.transaction() as session:
+        rows = await (await session.connection()).execute(
+            text("SELECT provider, state, sequence FROM failover_gate")
+        )
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+
+async def test_a_burst_of_failures_opens_the_gate_and_it_recovers_in_steps(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_controller("one")
+        await fleet.report("openai", *FAILED)
+        gate = await fleet.until_gate("openai", "open")
+        assert gate is not None
+        assert gate.retry_at is not None
+        (switched,) = await fleet.until_events("switched")
+        assert isinstance(switched, FailoverSwitched)
+        assert (switched.workspace_id, switched.from_target, switched.cause) == (1, "openai", "error_rate")
+        await fleet.until_gate("openai", "closed")
+        assert fleet.shares("openai")[-5:] == [0.0, 0.1, 0.25, 0.5, 1.0]
+        _, recovered = await fleet.until_events("switched", "recovered")
+        assert isinstance(recovered, FailoverRecovered)
+        assert recovered.switched_event_id == switched.event_id
+        assert recovered.to_target == "openai"
+        assert recovered.down_s is not None
+        assert recovered.down_s > 2
+
+
+async def test_old_calls_and_limits_and_strangers_open_nothing(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_controller("one")
+        await fleet.report("openai", *FAILED, age_s=60)
+        await fleet.report("openai", *(ErrorClass.RATE_LIMITED,) * 30)
+        await fleet.report("openai", *(ErrorClass.BAD_REQUEST,) * 30)
+        await fleet.report("stranger", *FAILED)
+        await fleet.report("mistral", *FAILED)
+        await fleet.until_gate("mistral", "open")
+        assert set(fleet.seen[-1].gates) == {"mistral"}
+
+
+async def test_the_gate_follows_health(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.say("openai", Status.DOWN)
+        await fleet.until_gate("openai", "open")
+        await fleet.say("openai", Status.DOWN)
+        await fleet.say("openai", Status.HEALTHY)
+        await fleet.until_gate("openai", "closed")
+        assert fleet.shares("openai")[-5:] == [0.0, 0.1, 0.25, 0.5, 1.0]
+        switched, _ = await fleet.until_events("switched", "recovered")
+        assert isinstance(switched, FailoverSwitched)
+        assert switched.cause == "status_down"
+
+
+async def test_a_provider_that_went_down_while_nobody_controlled(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    await fleet.say("openai", Status.DOWN)
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_gate("openai", "open")
+    await fleet.say("openai", Status.HEALTHY)
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_gate("openai", "closed")
+        await fleet.until_events("switched", "recovered")
+
+
+async def test_an_operator_takes_out_and_brings_back(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_controller("one")
+        await fleet.say("openai", Status.HEALTHY)
+        state = await fleet.act(ops.OPEN, "openai")
+        assert state.controller == "one"
+        assert [(gate.provider, gate.state, gate.share, gate.reason) for gate in state.gates] == [
+            ("openai", "open", 0.0, "by hand")
+        ]
+        await fleet.until_gate("openai", "open")
+        (switched,) = await fleet.until_events("switched")
+        assert isinstance(switched, FailoverSwitched)
+        assert switched.cause == "operator"
+        assert (await fleet.act(ops.RECOVER, "openai")).gates[0].state == "recovering"
+        await fleet.until_gate("openai", "closed")
+        await fleet.until_events("switched", "recovered")
+        with pytest.raises(RpcError, match="configured are anthropic, mistral, openai") as refused:
+            await fleet.act(ops.OPEN, "opnai")
+        assert (refused.value.status, refused.value.code) == (404, "unknown_provider")
+
+
+async def test_the_controller_is_killed_and_another_goes_on_from_the_same_state(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    told = environment(nats_url, postgres_dsn, tmp_path, "one")
+    async with service_process("failover", told, tmp_path / "one.log") as one:
+        await fleet.until_controller("one")
+        async with running(nats_url, postgres_dsn, tmp_path, "two"):
+            await fleet.act(ops.OPEN, "mistral")
+            await fleet.say("openai", Status.DOWN)
+            before = await fleet.until_gate("openai", "open")
+            await fleet.until_events("switched", "switched")
+            await one.kill()
+            await fleet.until_controller("two")
+            await fleet.say("anthropic", Status.DOWN)
+            await fleet.until_gate("anthropic", "open")
+            assert fleet.gate("openai") == before
+            by_hand = fleet.gate("mistral")
+            assert by_hand is not None
+            assert by_hand.by_operator
+            await fleet.say("openai", Status.HEALTHY)
+            await fleet.say("anthropic", Status.HEALTHY)
+            await fleet.say("mistral", Status.HEALTHY)
+            await fleet.until_gate("openai", "closed")
+            await fleet.until_gate("anthropic", "closed")
+            still = fleet.gate("mistral")
+            assert still is not None
+            assert (still.state, still.sequence) == ("open", 1)
+            await fleet.until_events("switched", "switched", "switched", "recovered", "recovered")
+
+
+async def test_what_was_not_saved_at_a_kill_is_saved_by_the_next_controller(
+    nats_url: str, postgres_dsn: str, database: Database, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with postgres_proxy(postgres_dsn) as proxy:
+        told = environment(nats_url, proxy.dsn, tmp_path, "one")
+        async with service_process("failover", told, tmp_path / "one.log") as one:
+            await fleet.until_controller("one")
+            await fleet.say("openai", Status.HEALTHY)
+            await proxy.cut()
+            await fleet.say("openai", Status.DOWN)
+            await fleet.until_gate("openai", "open")
+            await fleet.say("openai", Status.HEALTHY)
+            await fleet.until_gate("openai", "closed")
+            await fleet.act(ops.OPEN, "mistral")
+            await one.kill()
+        async with running(nats_url, proxy.dsn, tmp_path, "two"):  # the database is still away
+            await fleet.until_controller("two")
+            await fleet.say("anthropic", Status.DOWN)
+            await fleet.until_gate("anthropic", "open")
+            assert (await fleet.state())["mistral"].state == "open"
+            assert await fleet.events() == []
+            await proxy.mend()
+            events = await fleet.until_events("switched", "recovered", "switched", "switched")
+            named = [
+                each.from_target if isinstance(each, FailoverSwitched) else each.to_target for each in events
+            ]
+            assert named == ["openai", "openai", "mistral", "anthropic"]
+            assert await saved_gates(database) == {
+                "openai": ("closed", 5),
+                "mistral": ("open", 1),
+                "anthropic": ("open", 1),
+            }
+            await until(lambda: not fleet.seen[-1].unsaved, 15)
+
+
+async def test_the_bus_is_killed_while_a_gate_is_open(
+    nats_server: NatsServer, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_server.url, postgres_dsn, tmp_path):
+        await fleet.say("openai", Status.DOWN)
+        before = await fleet.until_gate("openai", "open")
+        await fleet.until_events("switched")
+        nats_server.kill()
+        nats_server.start()
+        await nats_server.ready()
+        await fleet.say("mistral", Status.DOWN)
+        await fleet.until_gate("mistral", "open")
+        assert fleet.gate("openai") == before
+        await fleet.say("openai", Status.HEALTHY)
+        await fleet.until_gate("openai", "closed")
+        await fleet.until_events("switched", "switched", "recovered")
+
+
+async def test_a_stray_snapshot_is_put_right(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    """A controller that was cut off may still get a last, outdated word in."""
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.say("openai", Status.DOWN)
+        await fleet.until_gate("openai", "open")
+        await fleet.client.jetstream().publish("$KV.failover.fleet", b'{"version": 1}')
+        await fleet.until_gate("openai", "closed")
+        await fleet.until_gate("openai", "open")
