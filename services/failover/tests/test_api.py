@@ -1,0 +1,159 @@
+"""Failover's configuration, log and figures, asked for over the bus."""
+
+from pathlib import Path
+
+import pytest
+from fairlead_common.bus.rpc import RpcError
+from fairlead_common.db.database import Database
+from fairlead_common.events.health import Status
+from fairlead_common.operations import failover as ops
+from fairlead_common.snapshots.failover import PolicySnapshot
+from pydantic import ValidationError
+from sqlalchemy import text
+
+from services.failover.tests.running import Fleet, running
+from tests.support.waiting import until
+
+ONE = ops.OfWorkspace(workspace_id=1)
+
+
+def config(**fields: object) -> ops.PutConfig:
+    return ops.PutConfig.model_validate({"workspace_id": 1, "config": fields})
+
+
+async def add_workspace(database: Database, name: str) -> int:
+    async with database.transaction() as session:
+        found = await (await session.connection()).execute(
+            text("INSERT INTO workspace (name) VALUES (:name) RETURNING id"), {"name": name}
+        )
+        return int(found.scalar_one())
+
+
+async def test_a_configuration_is_made_read_changed_and_removed_and_edges_follow(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        found = await fleet.rpc.call(ops.GET_CONFIG, ONE)
+        assert (found.version, found.enabled, found.fallback_providers) == (0, True, [])
+        found = await fleet.rpc.call(
+            ops.PUT_CONFIG,
+            config(
+                primary_provider="openai",
+                fallback_providers=["mistral", "anthropic"],
+                failover_conditions={"max_error_rate": 0.2},
+            ),
+        )
+        assert found.version == 1
+        await until(lambda: "policy.1" in fleet.policies)
+        policy = PolicySnapshot.model_validate_json(fleet.policies["policy.1"])
+        assert policy.fallback_providers == ("mistral", "anthropic")
+        assert policy.conditions == {"max_error_rate": 0.2}
+        await fleet.rpc.call(ops.PUT_CONFIG, config(enabled=False))
+        await until(lambda: PolicySnapshot.model_validate_json(fleet.policies["policy.1"]).version == 2)
+        found = await fleet.rpc.call(ops.GET_CONFIG, ONE)
+        assert (found.primary_provider, found.enabled) == (None, False)
+    async with running(nats_url, postgres_dsn, tmp_path, "another"):  # which has not published it itself
+        await fleet.rpc.call(ops.DELETE_CONFIG, ONE)
+        await until(lambda: not fleet.policies)
+        assert (await fleet.rpc.call(ops.GET_CONFIG, ONE)).version == 0
+
+
+REFUSED = [
+    (config(primary_provider="opnai"), 422, "provider 'opnai' is not configured"),
+    (config(fallback_providers=["openai", "opnai"]), 422, "configured are anthropic, mistral, openai"),
+    (config(fallback_providers=["openai", "openai"]), 422, "names a provider twice"),
+    (ops.PutConfig(workspace_id=77, config=ops.FailoverConfigIn()), 404, "there is no workspace 77"),
+]
+
+
+async def test_a_configuration_that_cannot_be_used_is_refused(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        for request, status, message in REFUSED:
+            with pytest.raises(RpcError, match=message) as refused:
+                await fleet.rpc.call(ops.PUT_CONFIG, request)
+            assert refused.value.status == status
+        assert (await fleet.rpc.call(ops.GET_CONFIG, ONE)).version == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"failover_conditions": {"max_error_rat": 0.1}},
+        {"failover_conditions": {"max_error_rate": 1.5}},
+        {"failover_conditions": {"max_latency_ms": 0}},
+        {"fallback": ["openai"]},
+    ],
+)
+def test_a_misspelt_or_impossible_condition_is_no_configuration(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        config(**fields)
+
+
+async def test_each_workspace_is_told_who_stands_in_for_it(
+    nats_url: str, postgres_dsn: str, database: Database, fleet: Fleet, tmp_path: Path
+) -> None:
+    """Another replica may hold the policies' lease: the controller knows them all the same."""
+    named, off = await add_workspace(database, "named"), await add_workspace(database, "off")
+    async with running(nats_url, postgres_dsn, tmp_path):
+        put = ops.PutConfig.model_validate(
+            {"workspace_id": named, "config": {"fallback_providers": ["openai", "anthropic", "mistral"]}}
+        )
+        await fleet.rpc.call(ops.PUT_CONFIG, put)
+        await fleet.rpc.call(
+            ops.PUT_CONFIG, ops.PutConfig.model_validate({"workspace_id": off, "config": {"enabled": False}})
+        )
+        await fleet.say("anthropic", Status.DOWN)
+        await fleet.until_events("switched", "switched")
+        await fleet.say("openai", Status.DOWN)
+        events = await fleet.until_events("switched", "switched", "switched", "switched")
+        told = {(each.workspace_id, each.from_target): each.to_target for each in events}
+        assert told == {
+            (1, "anthropic"): "equivalents",
+            (named, "anthropic"): "openai",
+            (1, "openai"): "equivalents",
+            (named, "openai"): "mistral",
+        }
+        await fleet.say("openai", Status.HEALTHY)
+        events = await fleet.until_events(*["switched"] * 4, *["recovered"] * 2)
+        back = {each.workspace_id: each.from_target for each in events[4:]}
+        assert back == {1: "equivalents", named: "mistral"}
+
+        found = await fleet.rpc.call(ops.EVENTS, ops.EventsQuery(workspace_id=named))
+        assert [(each.kind, each.to_target) for each in found.events] == [
+            ("recovered", "openai"),
+            ("switched", "mistral"),
+            ("switched", "openai"),
+        ]
+        found = await fleet.rpc.call(
+            ops.EVENTS, ops.EventsQuery(workspace_id=named, provider="anthropic", limit=5)
+        )
+        assert [each.from_target for each in found.events] == ["anthropic"]
+        figures = await fleet.rpc.call(ops.ANALYTICS, ops.OfWorkspace(workspace_id=named))
+        assert (figures.switched, figures.recovered, figures.open_now) == (2, 1, 1)
+        assert figures.by_provider == {"anthropic": 1, "openai": 1}
+        assert figures.mean_time_to_recover_s == figures.longest_s == found_s(events[-1])
+        figures = await fleet.rpc.call(ops.ANALYTICS, ops.OfWorkspace(workspace_id=off))
+        assert (figures.switched, figures.mean_time_to_recover_s) == (0, None)
+
+
+def found_s(event: object) -> float | None:
+    """How long the outage was."""
+    return getattr(event, "down_s", None)
+
+
+async def test_the_state_tells_what_health_says_and_who_controls(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        assert await fleet.state() == {}
+        await fleet.say("openai", Status.DOWN)
+        await fleet.until_gate("openai", "open")
+        gate = (await fleet.state())["openai"]
+        assert (gate.state, gate.share, gate.status) == ("open", 0.0, "down")
+        assert gate.reason == "health says down: a test"
+        await fleet.say("openai", Status.HEALTHY)
+        await fleet.until_gate("openai", "closed")
+        gate = (await fleet.state())["openai"]
+        assert (gate.state, gate.share, gate.status) == ("closed", 1.0, "healthy")
