@@ -39,7 +39,8 @@ async def request(
         parts = urlsplit(url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         try:
-            writer.write(_encode(method, parts.netloc, parts.path or "/", body, headers or {}))
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            writer.write(_encode(method, parts.netloc, target, body, headers or {}))
             return await _read(reader)
         except (ValueError, asyncio.IncompleteReadError) as error:
             raise ConnectionError(f"the answer of {url} is cut off or no HTTP: {error}") from error
@@ -47,9 +48,9 @@ async def request(
             writer.close()
 
 
-def _encode(method: str, host: str, path: str, body: Any, headers: Mapping[str, str]) -> bytes:
+def _encode(method: str, host: str, target: str, body: Any, headers: Mapping[str, str]) -> bytes:
     payload = b"" if body is None else json.dumps(body).encode()
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body is not None:
         lines += ["Content-Type: application/json", f"Content-Length: {len(payload)}"]

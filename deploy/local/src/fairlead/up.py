@@ -91,7 +91,7 @@ def _prepare(
     plan = make_plan(options, folder, providers, services, machine, secrets, key, free_ports(), environ)
     ports = {name: int(each.url.rpartition(":")[2]) for name, each in plan.simulator_urls.items()}
     write_private(folder.providers_file, file_text(providers, ports))
-    nats.write_configuration(folder, plan, secrets)
+    nats.write_configuration(folder.nats, plan, secrets)
     return _Run(options, folder, providers, plan, secrets, key)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fairlead_common.bus.permissions import PERMISSIONS, Permissions
 
-from fairlead.data_dir import DataDir, write_private
+from fairlead.data_dir import write_private
 from fairlead.errors import StartFailed
 from fairlead.plan import ADMIN, Plan
 from fairlead.ports import HOST
@@ -40,15 +40,15 @@ def _user(each: Permissions, password: str) -> dict[str, Any]:
     return {"user": each.user, "password": password, "permissions": each.rules()}
 
 
-def configuration(folder: DataDir, plan: Plan, passwords: Mapping[str, str]) -> str:
+def configuration(folder: Path, port: int, monitoring_port: int, passwords: Mapping[str, str]) -> str:
     """The configuration file: loopback, JetStream that syncs before it acknowledges, and users with passwords."""
     found = {
         "server_name": "fairlead",
-        "listen": f"{HOST}:{plan.nats_port}",
-        "http": f"{HOST}:{plan.nats_monitoring_port}",
+        "listen": f"{HOST}:{port}",
+        "http": f"{HOST}:{monitoring_port}",
         "max_payload": MAX_PAYLOAD_BYTES,
         "jetstream": {
-            "store_dir": str(folder.nats / "jetstream"),
+            "store_dir": str(folder / "jetstream"),
             "sync_interval": "always",
             "max_file_store": MAX_STORE_BYTES,
         },
@@ -57,6 +57,7 @@ def configuration(folder: DataDir, plan: Plan, passwords: Mapping[str, str]) -> 
     return json.dumps(found, indent=1) + "\n"
 
 
-def write_configuration(folder: DataDir, plan: Plan, passwords: Mapping[str, str]) -> None:
-    """Write ``nats/nats.conf``."""
-    write_private(folder.nats / "nats.conf", configuration(folder, plan, passwords))
+def write_configuration(folder: Path, plan: Plan, passwords: Mapping[str, str]) -> None:
+    """Write ``nats.conf`` into ``folder``; JetStream's files will lie beside it."""
+    text = configuration(folder, plan.nats_port, plan.nats_monitoring_port, passwords)
+    write_private(folder / "nats.conf", text)
