@@ -13,6 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from fairlead_routing.store import RoutingStore
 
+FOREIGN_KEY_VIOLATION = "23503"
+
 
 class RoutingApi:
     """One method per operation."""
@@ -37,7 +39,7 @@ class RoutingApi:
         try:
             row = await self._store.create(request.workspace_id, request.rule)
         except IntegrityError as error:
-            raise _taken(request.rule) from error
+            raise _conflict(error, request.workspace_id, request.rule) from error
         await self._tables.poke(self._client)
         return _rule(row)
 
@@ -47,7 +49,7 @@ class RoutingApi:
         try:
             row = await self._store.replace(request.workspace_id, request.rule_id, request.rule)
         except IntegrityError as error:
-            raise _taken(request.rule) from error
+            raise _conflict(error, request.workspace_id, request.rule) from error
         found = _found(row, request.rule_id)
         await self._tables.poke(self._client)
         return found
@@ -75,8 +77,11 @@ class Tables:
         self._publisher = SnapshotPublisher(client, "routes")
 
     async def publish(self) -> None:
-        """Put what changed."""
-        for workspace_id, version, rows in await self._store.tables():
+        """Put what changed, remove what is gone."""
+        tables = await self._store.tables()
+        for key in set(await self._publisher.keys()) - {str(workspace_id) for workspace_id, _, _ in tables}:
+            await self._publisher.delete(key)
+        for workspace_id, version, rows in tables:
             rules = tuple(
                 RuleSnapshot(
                     rule_id=row["id"],
@@ -115,7 +120,7 @@ def _missing(rule_id: int) -> RpcError:
     return RpcError(404, "unknown_rule", f"there is no rule {rule_id} in this workspace")
 
 
-def _taken(rule: ops.RuleIn) -> RpcError:
-    return RpcError(
-        409, "name_taken", f"there is a rule '{rule.name}' already, or the workspace does not exist"
-    )
+def _conflict(error: IntegrityError, workspace_id: int, rule: ops.RuleIn) -> RpcError:
+    if getattr(error.orig, "sqlstate", None) == FOREIGN_KEY_VIOLATION:
+        return RpcError(404, "unknown_workspace", f"there is no workspace {workspace_id}")
+    return RpcError(409, "name_taken", f"there is a rule '{rule.name}' already; choose another name")

@@ -72,21 +72,24 @@ class RoutingStore:
             return bool(rows)
 
     async def tables(self) -> list[tuple[int, int, list[RowMapping]]]:
-        """(workspace, version, enabled rules) of every workspace whose rules were ever changed."""
+        """(workspace, version, enabled rules) of every workspace whose rules were ever changed.
+
+        One statement, so that a version and its rules are of the same moment.
+        """
         async with self._database.transaction() as session:
-            versions = await _rows(
-                session, "SELECT workspace_id, version FROM routing_version ORDER BY workspace_id"
+            rows = await _rows(
+                session,
+                "SELECT version.workspace_id AS of, version.version, rule.id, rule.name, rule.strategy, rule.conditions,"
+                " rule.priority FROM routing_version AS version LEFT JOIN routing_rule AS rule"
+                " ON rule.workspace_id = version.workspace_id AND rule.enabled"
+                " ORDER BY version.workspace_id, rule.priority, rule.id",
             )
-            query = f"SELECT {RULE} FROM routing_rule WHERE enabled ORDER BY workspace_id, priority, id"
-            rules = await _rows(session, query)
-        return [
-            (
-                row["workspace_id"],
-                row["version"],
-                [rule for rule in rules if rule["workspace_id"] == row["workspace_id"]],
-            )
-            for row in versions
-        ]
+        found: dict[int, tuple[int, int, list[RowMapping]]] = {}
+        for row in rows:
+            _, _, rules = found.setdefault(row["of"], (row["of"], row["version"], []))
+            if row["id"] is not None:
+                rules.append(row)
+        return list(found.values())
 
 
 async def _rows(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:
