@@ -49,15 +49,25 @@ async def running(nats_url: str, dsn: str, **settings: Any) -> AsyncIterator[Run
 
 async def all_written(dsn: str, calls: int) -> None:
     """Wait until so many calls are in the table."""
-    async with asyncio.timeout(30):
-        while await written(dsn) < calls:
+    async with _connected(dsn) as connection, asyncio.timeout(30):
+        while await _count(connection) < calls:
             await asyncio.sleep(0.02)
 
 
 async def written(dsn: str) -> int:
     """How many calls are in the table."""
+    async with _connected(dsn) as connection:
+        return await _count(connection)
+
+
+@asynccontextmanager
+async def _connected(dsn: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
     connection = await asyncpg.connect(dsn)
     try:
-        return int(await connection.fetchval("SELECT count(*) FROM call_observation"))
+        yield connection
     finally:
         await connection.close()
+
+
+async def _count(connection: "asyncpg.Connection[Any]") -> int:
+    return int(await connection.fetchval("SELECT count(*) FROM call_observation"))

@@ -30,8 +30,10 @@ async def test_calls_become_rows_and_performance(
         async with asyncio.timeout(30):
             while not any(each.performance.models for each in heard):
                 await asyncio.sleep(0.05)
-        found = await SnapshotPublisher(nats_client, "performance").read("openai")
-        assert found is not None
+        bucket = SnapshotPublisher(nats_client, "performance")
+        async with asyncio.timeout(30):
+            while (found := await bucket.read("openai")) is None:
+                await asyncio.sleep(0.02)  # the event goes first
         figures = ProviderPerformance.model_validate_json(found[1]).models[0]
         assert (figures.model, figures.calls, figures.error_rate) == ("gpt-5.4-mini", 20, 0.0)
         assert figures.cost_per_call_usd == 0.5
