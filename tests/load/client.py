@@ -2,14 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import cycle
 from urllib.parse import urlsplit
 
 import httptools
 import orjson
 
-PROMPT = "Write one paragraph on how to compare two providers of language models fairly. " * 12
+SENTENCE = "Write one paragraph on how to compare two providers of language models fairly. "
+LENGTHS = tuple(range(5, 21))
+"""Sentences in a prompt: requests differ in length, so that nothing that is remembered fits all of them."""
 
 
 class WrongAnswer(Exception):
@@ -35,9 +38,12 @@ class Target:
     sent: int = 0
     """Requests so far."""
 
-    def request(self, *, stream: bool) -> bytes:
-        """The bytes of one request, about 1.3 kB."""
-        body = {"model": self.model, "messages": [{"role": "user", "content": PROMPT}], "temperature": 0.2}
+    def requests(self, *, stream: bool) -> Iterator[bytes]:
+        """For ever, requests of 0.7 to 1.9 kB."""
+        return cycle([self._request(SENTENCE * length, stream=stream) for length in LENGTHS])
+
+    def _request(self, prompt: str, *, stream: bool) -> bytes:
+        body = {"model": self.model, "messages": [{"role": "user", "content": prompt}], "temperature": 0.2}
         payload = orjson.dumps({**body, "stream": True} if stream else body)
         parts = urlsplit(self.url)
         head = (
@@ -129,10 +135,10 @@ class Load:
 
 async def sustained(target: Target, connections: int, seconds: float, *, stream: bool = False) -> Load:
     """Every connection asks again as soon as it was answered, for ``seconds``. Raises WrongAnswer."""
-    request = target.request(stream=stream)
+    requests = target.requests(stream=stream)
     lines = [await connect(target) for _ in range(connections)]
     for line in lines:  # warm up: connections of the other side, caches
-        await line.ask(request)
+        await line.ask(next(requests))
         line.tokens = 0
     began = time.perf_counter()
     until = began + seconds
@@ -140,7 +146,7 @@ async def sustained(target: Target, connections: int, seconds: float, *, stream:
 
     async def work(line: Line) -> None:
         while time.perf_counter() < until:
-            times = await line.ask(request)
+            times = await line.ask(next(requests))
             found.total_s.append(times.total_s)
             found.first_token_s.append(times.first_token_s)
 
@@ -155,15 +161,14 @@ async def sustained(target: Target, connections: int, seconds: float, *, stream:
 
 async def alternating(targets: list[Target], count: int, *, stream: bool = False) -> dict[str, list[Times]]:
     """``count`` requests to each target, one at a time in turns, so that a noisy moment meets all of them alike."""
-    lines = [(target.name, await connect(target), target.request(stream=stream)) for target in targets]
+    lines = [(target.name, await connect(target), target.requests(stream=stream)) for target in targets]
     found: dict[str, list[Times]] = {target.name: [] for target in targets}
-    ask: Callable[[Line, bytes], Awaitable[Times]] = Line.ask
-    for _, line, request in lines:
+    for _, line, requests in lines:
         for _ in range(20):
-            await ask(line, request)
+            await line.ask(next(requests))
     for _ in range(count):
-        for name, line, request in lines:
-            found[name].append(await ask(line, request))
+        for name, line, requests in lines:
+            found[name].append(await line.ask(next(requests)))
     for _, line, _ in lines:
         line.close()
     return found

@@ -16,7 +16,7 @@ from fairlead_common.bus.topology import apply
 from fairlead_common.decisions.conditions import compile_conditions
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot, Strategy
-from fairlead_models.providers import ProviderSpec
+from fairlead_models.providers import BUILT_IN, ProviderSpec
 
 from tests.support.edge import KEYS, process_environment, put_snapshot
 from tests.support.servers import NatsServer, free_port
@@ -130,12 +130,14 @@ def routes() -> RoutesSnapshot:
 async def edge(
     folder: Path, provider_url: str, nats_url: str, core: int | None
 ) -> AsyncIterator[tuple[str, int]]:
-    """An edge as it runs in production, with one provider; gives its base URL and its pid."""
+    """An edge as it runs in production, with five providers, all played by one; gives its base URL and its pid."""
     put_snapshot(folder, "access", {"keys": KEYS})
     put_snapshot(folder, "routes", {"1": routes()})
     port = free_port()
-    spec = ProviderSpec("openai", "openai-native", provider_url, "sk-test")
-    environment = process_environment(folder, port, (spec,)) | {"FAIRLEAD_NATS_URL": nats_url}
+    specs = tuple(
+        ProviderSpec(name, wire, provider_url, "sk-test") for name, (wire, _, _) in BUILT_IN.items()
+    )
+    environment = process_environment(folder, port, specs) | {"FAIRLEAD_NATS_URL": nats_url}
     with process([sys.executable, "-m", "fairlead_edge"], core, environment) as pid:
         url = f"http://127.0.0.1:{port}"
         await answers(f"{url}/livez")

@@ -146,6 +146,33 @@ def test_every_provider_is_tried_before_any_is_tried_again() -> None:
     ]
 
 
+@given(
+    st.sets(st.sampled_from(["openai", "anthropic", "google"])),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.floats(0, 1, exclude_max=True),
+    st.booleans(),
+)
+def test_leaving_stand_ins_out_gives_the_beginning_of_the_whole_plan(
+    down: set[str], share: float, draw: float, both: bool
+) -> None:
+    view = FleetView(
+        status=dict.fromkeys(down, "down"), fleet_gates={"openai": Gate(GateState.RECOVERING, share)}
+    )
+    candidates = (A, replace(B, named=both), C)
+
+    def decided(*, stand_ins: bool) -> Plan:
+        found = make_plan(
+            EMPTY, None, REQUEST, lambda name: candidates, view, 1000.0, draw, stand_ins=stand_ins
+        )
+        assert isinstance(found, Plan)
+        return found
+
+    short, whole = decided(stand_ins=False), decided(stand_ins=True)
+    assert whole.steps[: len(short.steps)] == short.steps
+    assert short.more or len(short.steps) == len(whole.steps)
+    assert not whole.more
+
+
 def test_the_primary_provider_leads_where_the_name_leaves_a_choice() -> None:
     both = (A, replace(B, named=True))
     assert order(plan(candidates=both, policy=policy(primary_provider="anthropic"))) == [

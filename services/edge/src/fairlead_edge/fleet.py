@@ -123,8 +123,14 @@ class Fleet:
         local = {target: gate(state, now, self.breaker_settings) for target, state in self._unwell.items()}
         return FleetView(self._status, self._fleet_gates, local, self._measured)
 
-    def plan(self, request: RouteRequest, now: float) -> Plan | NoCapacity:
+    def plan(
+        self, request: RouteRequest, now: float, *, stand_ins: bool = True, draw: float | None = None
+    ) -> Plan | NoCapacity:
         """Where ``request`` goes at ``now``.
+
+        Args:
+            stand_ins: False = leave them out while they are not needed; see ``make_plan``.
+            draw: uniform in [0, 1); None = a fresh one.
 
         Raises:
             UnknownModel: nothing of the requested name can be routed to.
@@ -136,7 +142,8 @@ class Fleet:
             self.catalog.candidates,
             self.view(now),
             now,
-            random_draw(),
+            random_draw() if draw is None else draw,
+            stand_ins=stand_ins,
         )
 
     def explain(self, request: RouteRequest, now: float) -> Explanation:

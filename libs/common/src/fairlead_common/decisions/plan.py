@@ -145,6 +145,8 @@ class Plan:
     table_version: int
     excluded: tuple[Excluded, ...] = ()
     choice: Choice | None = None
+    more: bool = False
+    """There are stand-ins that were not looked at yet; when these steps fail, decide again, with them."""
 
 
 @dataclass(frozen=True, slots=True)

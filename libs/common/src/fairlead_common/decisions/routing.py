@@ -45,6 +45,8 @@ def make_plan(
     view: FleetView,
     now: float,
     draw: float,
+    *,
+    stand_ins: bool = True,
 ) -> Plan | NoCapacity:
     """Decide.
 
@@ -52,6 +54,8 @@ def make_plan(
         resolve: a name to its candidates, named targets in order of preference, then stand-ins.
         now: Unix time in seconds.
         draw: uniform in [0, 1): the only chance in the decision.
+        stand_ins: False = leave them out where they come after somebody who is well; the plan then says ``more``. The
+            steps it has are the first of the whole plan: most requests never need the others.
 
     Raises:
         LookupError: the requested name means nothing (whatever ``resolve`` raises).
@@ -61,7 +65,8 @@ def make_plan(
     field = _Field(rule, policy, request, view, draw)
     for entrant in lineup.entrants:
         field.place(entrant, named=True)
-    if request.failover:
+    more = not stand_ins and request.failover and bool(lineup.stand_ins) and field.well and not field.reserve
+    if request.failover and not more:
         for entrant in lineup.stand_ins:
             field.place(entrant, named=False)
     if not field.able:
@@ -71,7 +76,15 @@ def make_plan(
     limit = MAX_STEPS if request.failover else 1
     scored = tuple(zip((entrant.target for entrant in first.entrants), first.scores, strict=True))
     choice = Choice(draw, first.probability, scored, first.explored)
-    return Plan(steps[:limit], rule.name, rule.strategy, table.version, tuple(field.excluded), choice)
+    return Plan(
+        steps[:limit],
+        rule.name,
+        rule.strategy,
+        table.version,
+        tuple(field.excluded),
+        choice,
+        bool(more) and len(steps) < limit,
+    )
 
 
 class _Field:
@@ -139,11 +152,11 @@ def _chosen(field: _Field, table: CompiledTable, draw: float) -> Ordered:
     ordered = order(
         rule.strategy, rule.conditions, field.well, field.request, field.view, draw, table.plugins
     )
-    field.others = list(
-        order(
+    if field.others:
+        stand_ins = order(
             rule.strategy, NO_CONDITIONS, field.others, field.request, field.view, 0.0, table.plugins
-        ).entrants
-    )
+        )
+        field.others = list(stand_ins.entrants)
     primary = field.policy.primary_provider if field.policy is not None else None
     if primary is None or not any(each.target.provider == primary for each in ordered.entrants):
         return ordered

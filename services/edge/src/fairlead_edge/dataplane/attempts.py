@@ -7,7 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fairlead_common.decisions.plan import Plan, Reason, Step
+from fairlead_common.decisions.plan import NoCapacity, Plan, Reason, RouteRequest, Step
+from fairlead_common.decisions.routing import MAX_STEPS
 from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import Bucket, ErrorClass
 from fairlead_models.errors import ProviderError
@@ -56,10 +57,15 @@ class Surroundings:
 
 
 class Attempts:
-    """Iterates over the steps of a plan while deadline and retry budget allow; told how each attempt ended."""
+    """Iterates over the steps of a plan while deadline and retry budget allow; told how each attempt ended.
 
-    def __init__(self, call: RunningCall, plan: Plan, around: Surroundings) -> None:
+    Args:
+        wanted: what the plan was made for; decided again, with stand-ins, when the plan says that there are ``more``.
+    """
+
+    def __init__(self, call: RunningCall, wanted: RouteRequest, plan: Plan, around: Surroundings) -> None:
         self._call = call
+        self._wanted = wanted
         self._plan = plan
         self._around = around
         self._left = deque(plan.steps)
@@ -73,11 +79,29 @@ class Attempts:
         tried = len(self._call.attempts)
         if tried and (self._stopped() or self._late() or not self._around.budget.allows(tried)):
             raise StopIteration
+        if self._plan.more and not self._left:
+            self._look_for_more()
         while self._left:
             step = self._left.popleft()
             if not tried or not self._left or self._may_try(step):
                 return step
         raise StopIteration
+
+    def _look_for_more(self) -> None:
+        """Decide again, with the stand-ins and with what the attempts so far have taught; other providers come first."""
+        draw = self._plan.choice.draw if self._plan.choice is not None else None
+        found = self._around.fleet.plan(self._wanted, unix_now(), draw=draw)
+        if isinstance(found, NoCapacity):
+            self._plan = replace(self._plan, more=False)
+            return
+        tried = {Target(each["provider"], each["model"]) for each in self._call.attempts}
+        self._plan = found
+        providers = {target.provider for target in tried}
+        fresh = [step for step in found.steps if step.target not in tried]
+        fresh.sort(key=lambda step: step.target.provider in providers)
+        for step in fresh[: MAX_STEPS - len(tried)]:
+            stand_in = replace(step, reason=Reason.FAILOVER) if step.reason is Reason.PRIMARY else step
+            self._left.append(stand_in)
 
     def _may_try(self, step: Step) -> bool:
         """Passes over what went bad since the plan was made; a plan made in panic knew that it was bad."""

@@ -63,8 +63,9 @@ class ChatCompletions:
         try:
             request = openai_chat.parse(http.body)
             call.asked(request.model, stream=request.stream)
-            call.plan = self._plan(request, workspace_id, failover=_failover(http.headers))
-            attempts = Attempts(call, call.plan, self._around)
+            wanted = _wanted(request, workspace_id, failover=_failover(http.headers))
+            call.plan = self._plan(wanted)
+            attempts = Attempts(call, wanted, call.plan, self._around)
             if request.stream:
                 await self._stream(request, call, attempts, writer)
             else:
@@ -101,20 +102,8 @@ class ChatCompletions:
         else:
             self.record(call, CallState.ABORTED, 499, "caller_gone")
 
-    def _plan(self, request: ChatRequest, workspace_id: int, *, failover: bool) -> Plan:
-        wanted = RouteRequest(
-            request.model,
-            workspace_id,
-            request.needs(),
-            estimate_tokens(request),
-            request.max_output_tokens,
-            request.stream,
-            request.metadata,
-            response_format=request.response_format.kind if request.response_format else "text",
-            user=request.user or "",
-            failover=failover,
-        )
-        found = self._fleet.plan(wanted, unix_now())
+    def _plan(self, wanted: RouteRequest) -> Plan:
+        found = self._fleet.plan(wanted, unix_now(), stand_ins=False)
         if isinstance(found, NoCapacity):
             raise NoAnswer(found.status, found.code, found.message, found.retry_after_s)
         return found
@@ -266,6 +255,21 @@ class _Seen:
             if chunk.finish_reason is not None:
                 self.finish = chunk.finish_reason
         return chunks
+
+
+def _wanted(request: ChatRequest, workspace_id: int, *, failover: bool) -> RouteRequest:
+    return RouteRequest(
+        request.model,
+        workspace_id,
+        request.needs(),
+        estimate_tokens(request),
+        request.max_output_tokens,
+        request.stream,
+        request.metadata,
+        response_format=request.response_format.kind if request.response_format else "text",
+        user=request.user or "",
+        failover=failover,
+    )
 
 
 def _failover(headers: Mapping[str, str]) -> bool:
