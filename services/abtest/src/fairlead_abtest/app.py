@@ -23,6 +23,7 @@ from fairlead_abtest.api import AbtestApi
 from fairlead_abtest.clients import Caller
 from fairlead_abtest.completion import EVERY_S, Completion
 from fairlead_abtest.handlers import Worker
+from fairlead_abtest.metrics import AbtestMetrics
 from fairlead_abtest.records import Records
 from fairlead_abtest.settings import AbtestSettings
 from fairlead_abtest.store import OWNER, AbtestStore
@@ -39,10 +40,11 @@ async def wire(runtime: Runtime) -> None:
     catalog = CatalogNow([*built_in(now), *declared(specs, now)], tuple(clients))
     store = AbtestStore(runtime.database)
     relay = OutboxRelay(runtime.database, OWNER, runtime.publisher.send)
+    metrics = AbtestMetrics(runtime.registry)
     records = Records(RpcClient(runtime.client))
     api = AbtestApi(store, records, relay, clients, catalog)
-    worker = Worker(store, Caller(clients, catalog), relay, runtime.owner, settings)
-    completion = Completion(runtime.client, store, records, relay, settings.resend_every_s)
+    worker = Worker(store, Caller(clients, catalog), relay, runtime.owner, settings, metrics)
+    completion = Completion(runtime.client, store, records, relay, metrics, settings.resend_every_s)
     completing = SnapshotLoop("abtest.completion", runtime.owner, completion.check, every_s=EVERY_S)
     for _ in range(settings.calls_at_once):  # each its own: a slow call holds up no other one's fetch
         consume(runtime.broker, ABTEST_JOBS, worker.on_job, in_flight=1)

@@ -15,13 +15,13 @@ from fairlead_common.ids import utc_now
 from nats.aio.client import Client
 
 from fairlead_abtest.messages import job_message
+from fairlead_abtest.metrics import AbtestMetrics
 from fairlead_abtest.records import Records
 from fairlead_abtest.store import AbtestStore
 
 logger = logging.getLogger(__name__)
 
 EVERY_S: Final = 1.0
-RESEND_EVERY_S: Final = 30.0
 
 
 class Completion:
@@ -33,12 +33,14 @@ class Completion:
         store: AbtestStore,
         records: Records,
         relay: OutboxRelay,
-        resend_every_s: float = RESEND_EVERY_S,
+        metrics: AbtestMetrics,
+        resend_every_s: float,
     ) -> None:
         self._client = client
         self._store = store
         self._records = records
         self._relay = relay
+        self._metrics = metrics
         self._resend_every_s = resend_every_s
         self._resend_at = time.monotonic() + resend_every_s
 
@@ -51,6 +53,7 @@ class Completion:
                 logger.warning("test %d cannot be completed yet: %s", test_id, error)
                 continue
             if recorded >= jobs and await self._store.complete(test_id):
+                self._metrics.completed.inc()
                 logger.info("test %d is complete: %d results", test_id, jobs)
         if time.monotonic() >= self._resend_at:
             self._resend_at = time.monotonic() + self._resend_every_s
@@ -65,5 +68,6 @@ class Completion:
             lambda test_id, job, prompt, params: job_message(test_id, job, prompt, params, utc_now())
         )
         if sent:
+            self._metrics.resent.inc(sent)
             logger.warning("%d jobs were neither done nor queued; they are sent again", sent)
             self._relay.wake()

@@ -21,6 +21,7 @@ from fairlead_abtest.domain.design import chat_request, json_format
 from fairlead_abtest.domain.jobs import Drop, GiveUp, Run, StopTest, Wait
 from fairlead_abtest.domain.scoring import Given, Score, score
 from fairlead_abtest.messages import call_of, frame_message, given_up, result_message
+from fairlead_abtest.metrics import AbtestMetrics
 from fairlead_abtest.settings import AbtestSettings
 from fairlead_abtest.store import AbtestStore, Claim
 
@@ -31,13 +32,20 @@ class Worker:
     """Runs jobs in this replica, at most ``calls_per_provider`` at one provider at a time."""
 
     def __init__(
-        self, store: AbtestStore, caller: Caller, relay: OutboxRelay, owner: str, settings: AbtestSettings
+        self,
+        store: AbtestStore,
+        caller: Caller,
+        relay: OutboxRelay,
+        owner: str,
+        settings: AbtestSettings,
+        metrics: AbtestMetrics,
     ) -> None:
         self._store = store
         self._caller = caller
         self._relay = relay
         self._owner = owner
         self._settings = settings
+        self._metrics = metrics
         self._slots: dict[str, asyncio.Semaphore] = {}
 
     async def on_job(self, body: bytes, message: NatsMessage) -> None:
@@ -52,9 +60,11 @@ class Worker:
                 case GiveUp():
                     await self._give_up(job)
                 case Wait(delay_s, reason):
+                    self._metrics.jobs.labels("waited").inc()
                     logger.debug("job %s waits: %s", job.event_id, reason)
                     raise NackMessage(delay=delay_s)
                 case Drop(reason) | StopTest(reason):
+                    self._metrics.jobs.labels("dropped").inc()
                     logger.info("job %s of test %d is not run: %s", job.event_id, job.test_id, reason)
                 case never:
                     assert_never(never)
@@ -63,7 +73,8 @@ class Worker:
         request = chat_request([dict(each) for each in job.messages], job.params)
         request.stream = request.include_usage = claim.stream
         started_at = utc_now()
-        outcome = await self._caller.call(Target(job.provider, job.model), request, claim.timeout_s)
+        with self._metrics.under_way.track_inprogress():
+            outcome = await self._caller.call(Target(job.provider, job.model), request, claim.timeout_s)
         judged = await asyncio.to_thread(_judge, job, outcome)
         call = call_of(
             job, outcome, workspace_id=claim.workspace_id, stream=claim.stream, started_at=started_at
@@ -72,11 +83,13 @@ class Worker:
         result = result_message(job, outcome, judged, now)
         frame = frame_message(self._settings.instance, job.event_id, call, now)
         await retrying(f"result of {job.event_id}", lambda: self._store.finish(result, frame))
+        self._metrics.jobs.labels("failed" if outcome.error else "answered").inc()
         self._relay.wake()
 
     async def _give_up(self, job: RunTestJob) -> None:
         logger.error("job %s of test %d is given up: its workers died over it", job.event_id, job.test_id)
         await self._store.finish(given_up(job, utc_now()), None)
+        self._metrics.jobs.labels("given_up").inc()
         self._relay.wake()
 
     @asynccontextmanager

@@ -23,7 +23,7 @@ from fairlead_abtest.domain.jobs import (
     job_id,
 )
 from fairlead_common.operations.abtest import Arm
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -45,6 +45,7 @@ def running(**fields: Any) -> TestNow:
     return TestNow(**{**idle, **fields})
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(2, 6), st.integers(1, 5))
 def test_every_prompt_goes_to_every_arm_as_often_as_asked(prompts: int, arm_count: int, repeats: int) -> None:
     made = all_jobs(prompts, arms(arm_count), repeats)
@@ -100,6 +101,7 @@ def test_decisions(test: TestNow | None, job: JobNow | None, expected: Decision)
     assert decide(test, job, NOW) == expected
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["running", "completed", "cancelled"]),
     st.integers(0, 20),

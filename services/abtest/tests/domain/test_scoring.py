@@ -14,7 +14,7 @@ from fairlead_abtest.domain.scoring import (
     score,
     validator,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PERSON = {
@@ -155,6 +155,7 @@ def test_rouge_l_is_symmetric_and_bounded() -> None:
     assert likeness("", "") == 1.0
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=200),
     st.one_of(st.none(), st.text(min_size=1, max_size=50)),
@@ -172,12 +173,14 @@ def test_every_answer_gets_a_score_between_0_and_1_or_none(
     assert all("@" in name for name in found.components)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=100))
 def test_a_text_is_like_itself(text: str) -> None:
     assert likeness(text, text) == 1.0
     assert normalised(normalised(text)) == normalised(text)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
