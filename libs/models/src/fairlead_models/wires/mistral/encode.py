@@ -24,6 +24,7 @@ OWN = frozenset(
 )
 """Mistral's own parameters, which callers of the chat format may give as they are."""
 MOST_HOT = 1.5
+ACKNOWLEDGED = "OK"
 
 
 def chat_body(
@@ -40,7 +41,7 @@ def chat_body(
     warnings += fitting.foreign_thoughts(request.messages, "mistral", plain=True)
     body = {
         "model": model,
-        "messages": messages_of(request.messages),
+        "messages": messages_of(request.messages, warnings),
         "stream": stream,
         **parameters_of(request),
     }
@@ -70,11 +71,21 @@ def _thinking(
         body["reasoning_effort"] = effort
 
 
-def messages_of(messages: list[Message]) -> list[dict[str, Any]]:
-    """All messages, with ids as Mistral takes them; a begun answer at the end is to be gone on with."""
+def messages_of(messages: list[Message], warnings: list[Unhonoured]) -> list[dict[str, Any]]:
+    """All messages, with ids as Mistral takes them; a begun answer at the end is to be gone on with.
+
+    A user may not speak right after a tool there: the model is made to acknowledge the result in between.
+    """
     ids = CallIds()
     names = {call.id: call.name for message in messages for call in message.tool_calls}
-    found = [_message(message, ids, names) for message in messages]
+    found: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role == "user" and found and found[-1]["role"] == "tool":
+            found.append({"role": "assistant", "content": ACKNOWLEDGED})
+            if not any(each.param == "messages" for each in warnings):
+                why = "the API takes no user's turn right after a tool's; the model acknowledges in between"
+                warnings.append(Unhonoured("messages", why, note=True))
+        found.append(_message(message, ids, names))
     if found[-1]["role"] == "assistant" and "tool_calls" not in found[-1]:
         found[-1]["prefix"] = True
     return found

@@ -105,7 +105,8 @@ def _tools(body: dict[str, Any], request: ChatRequest, dialect: Dialect) -> None
 
 def _refused(body: dict[str, Any], dialect: Dialect, warnings: list[Unhonoured]) -> None:
     for name, why in dialect.refuses.items():
-        if (value := body.pop(name, None)) is not None and value != DEFAULTS.get(name, value is None):
+        value = body.pop(name, None)
+        if value is not None and (name not in DEFAULTS or value != DEFAULTS[name]):
             warnings.append(Unhonoured(name, why))
     if not dialect.metadata:
         body.pop("metadata", None)
@@ -134,11 +135,15 @@ def _reasoning(
         _without(body, ("frequency_penalty", "presence_penalty"), "not accepted by this model", warnings)
 
 
-def sampling(body: dict[str, Any], profile: Profile, *, reasoning: bool, warnings: list[Unhonoured]) -> None:
-    """Take out of ``body`` what a reasoning model does not accept; a default's absence is nothing to tell."""
+def sampling(body: dict[str, Any], profile: Profile, *, reasoning: bool, warnings: list[Unhonoured]) -> bool:
+    """Take out of ``body`` what a reasoning model does not accept; a default's absence is nothing to tell.
+
+    True when the model accepts none of it.
+    """
     if profile.sampling == "free" or (profile.sampling == "unless_reasoning" and not reasoning):
-        return
+        return False
     _without(body, DEFAULTS, "not accepted by this model while it reasons", warnings)
+    return True
 
 
 def _without(body: dict[str, Any], names: Iterable[str], why: str, warnings: list[Unhonoured]) -> None:

@@ -79,10 +79,15 @@ def _reasoning(
     body.pop("reasoning", None)
     if wanted:
         body["reasoning"] = wanted
-    before = len(warnings)
-    sampling(body, profile, reasoning=fitting.reasons(effort, profile), warnings=warnings)
-    if len(warnings) > before:
-        body["include"] = [each for each in body["include"] if each != LOGPROBS or "top_logprobs" in body]
+    if sampling(body, profile, reasoning=fitting.reasons(effort, profile), warnings=warnings):
+        _without_logprobs(body, warnings)
+
+
+def _without_logprobs(body: dict[str, Any], warnings: list[Unhonoured]) -> None:
+    if LOGPROBS in body["include"]:
+        body["include"].remove(LOGPROBS)
+        if not any(each.param == "top_logprobs" for each in warnings):
+            warnings.append(Unhonoured("logprobs", "not accepted by this model while it reasons"))
 
 
 def _built(request: ChatRequest, warnings: list[Unhonoured]) -> dict[str, Any]:
