@@ -1,9 +1,10 @@
 """The operations health answers, and its handler of call frames; errors become refusals here and nowhere else."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from fairlead_common import sketch
+from fairlead_common.bus.redelivery import dead_letter_body
 from fairlead_common.bus.rpc import Empty, RpcError
 from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.events.calls import CallsCompleted
@@ -12,19 +13,12 @@ from fairlead_common.operations import health as ops
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from faststream.nats import NatsMessage
 from nats.aio.client import Client
+from pydantic import ValidationError
 
 from fairlead_health.domain.score import FORMULA
 from fairlead_health.probes import Prober
-from fairlead_health.store import HealthStore, Minute, merged
-
-WINDOWS = {
-    "1m": timedelta(minutes=1),
-    "5m": timedelta(minutes=5),
-    "1h": timedelta(hours=1),
-    "24h": timedelta(hours=24),
-    "7d": timedelta(days=7),
-    "30d": timedelta(days=30),
-}
+from fairlead_health.store import HealthStore
+from fairlead_health.windows import WindowStore, windows_of
 
 
 class HealthApi:
@@ -34,20 +28,28 @@ class HealthApi:
         self,
         client: Client,
         store: HealthStore,
+        windows: WindowStore,
         prober: Prober,
         providers: tuple[str, ...],
         default_probe: ops.ProbeIn,
     ) -> None:
         self._store = store
+        self._windows = windows
         self._prober = prober
         self._providers = providers
         self._default_probe = default_probe
         self._states = SnapshotPublisher(client, "provider-status")
         self.schedules: Mapping[str, ops.ProbeIn] = {}
 
-    async def on_frame(self, body: bytes, message: NatsMessage) -> None:
-        """Count a frame into the windows, once."""
-        await self._store.add_frame(CallsCompleted.model_validate_json(body))
+    async def on_frames(self, bodies: list[bytes], message: NatsMessage) -> None:
+        """Count frames into the windows, each once; one that cannot be read becomes a dead letter."""
+        frames = []
+        for position, body in enumerate(bodies):
+            try:
+                frames.append(CallsCompleted.model_validate_json(body))
+            except ValidationError as error:
+                await dead_letter_body(message, position, error)
+        await self._windows.add(frames)
 
     def probe_of(self, provider: str) -> ops.ProbeIn:
         """How a provider is probed."""
@@ -71,17 +73,9 @@ class HealthApi:
         """One provider with windows."""
         self._known(request.provider)
         now = datetime.now(UTC)
-        windows: list[ops.Window] = []
-        rows = await self._store.windows(request.provider, now - WINDOWS["30d"])
-        for name, length in WINDOWS.items():
-            since = (now - length).replace(second=0, microsecond=0)
-            recent = [row for row in rows if row["minute"] >= since]
-            windows.append(_window(name, None, merged(recent)))
-            models = sorted({row["model"] for row in recent})
-            windows += [
-                _window(name, model, merged(row for row in recent if row["model"] == model))
-                for model in models
-            ]
+        minutes = await self._windows.minutes(request.provider, now - timedelta(hours=2))
+        hours = await self._windows.hours(request.provider, now - timedelta(days=31))
+        windows = await asyncio.to_thread(windows_of, minutes, hours, now)
         health = await self._health(request.provider)
         return ops.ProviderDetail(health=health, windows=windows, score_formula=FORMULA)
 
@@ -181,24 +175,3 @@ class HealthApi:
         state = ProviderStatus.model_validate_json(found[1])
         coverage = state.coverage_percentage or 0.0
         return ops.ProviderHealth.model_validate({**state.model_dump(), "coverage_percentage": coverage})
-
-
-def _window(name: str, model: str | None, found: Minute) -> ops.Window:
-    def ms(values: sketch.Sketch, q: float) -> float | None:
-        value = sketch.quantile(values, q)
-        return None if value is None else round(value, 2)
-
-    return ops.Window(
-        window=name,
-        model=model,
-        calls=found.calls,
-        failures=found.failures,
-        error_rate=found.failures / found.calls if found.calls else None,
-        error_classes=dict(found.classes),
-        latency_p50_ms=ms(found.latency, 0.5),
-        latency_p90_ms=ms(found.latency, 0.9),
-        latency_p95_ms=ms(found.latency, 0.95),
-        latency_p99_ms=ms(found.latency, 0.99),
-        ttft_p50_ms=ms(found.ttft, 0.5),
-        ttft_p95_ms=ms(found.ttft, 0.95),
-    )

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 from fairlead_common.bus.redelivery import is_away
 from fairlead_common.bus.rpc import answer
-from fairlead_common.bus.subscribing import consume
+from fairlead_common.bus.subscribing import consume, consume_batches
 from fairlead_common.bus.topology import HEALTH_CALLS, HEALTH_PROBES
 from fairlead_common.events.health import ProviderStatus, Status
 from fairlead_common.operations import health as ops
@@ -25,12 +25,12 @@ from fairlead_health.api import HealthApi
 from fairlead_health.probes import Prober
 from fairlead_health.settings import HealthSettings
 from fairlead_health.store import HealthStore
+from fairlead_health.windows import WindowStore
 
 logger = logging.getLogger(__name__)
 
 HOUSEKEEPING_S = 2.0
 PRUNE_EVERY = 1800
-KEEP = timedelta(days=31)
 
 
 async def wire(runtime: Runtime) -> None:
@@ -43,7 +43,7 @@ async def wire(runtime: Runtime) -> None:
     now = datetime.now(UTC)
     catalog = Catalog([*built_in(now), *declared(specs, now)], providers)
     states = SnapshotFollower("provider-status", ProviderStatus.model_validate_json)
-    store = HealthStore(runtime.database)
+    store, windows = HealthStore(runtime.database), WindowStore(runtime.database)
 
     def status_of(provider: str) -> Status:
         found = states.get(provider)
@@ -58,11 +58,11 @@ async def wire(runtime: Runtime) -> None:
         lambda provider: api.probe_of(provider),
         status_of,
     )
-    api = HealthApi(runtime.client, store, prober, providers, default_probe)
+    api = HealthApi(runtime.client, store, windows, prober, providers, default_probe)
     aggregator = Aggregator(
         runtime.client, store, runtime.publisher, prober, providers, settings, runtime.owner
     )
-    consume(runtime.broker, HEALTH_CALLS, api.on_frame)
+    consume_batches(runtime.broker, HEALTH_CALLS, api.on_frames)
     consume(runtime.broker, HEALTH_PROBES, prober.on_tick)
     answer(runtime.broker, ops.SUMMARY, api.summary)
     answer(runtime.broker, ops.PROVIDER, api.provider)
@@ -78,17 +78,17 @@ async def wire(runtime: Runtime) -> None:
     runtime.spawn(partial(states.follow, runtime.client))
     runtime.spawn(prober.work)
     runtime.spawn(aggregator.run)
-    runtime.spawn(partial(keep_house, api, store))
+    runtime.spawn(partial(keep_house, api, windows))
 
 
-async def keep_house(api: HealthApi, store: HealthStore) -> None:
+async def keep_house(api: HealthApi, windows: WindowStore) -> None:
     """Read the schedules every now and then, and forget what no window needs."""
     rounds = 0
     while True:
         try:
             await api.read_schedules()
             if rounds % PRUNE_EVERY == 0:
-                await store.prune(KEEP)
+                await windows.prune()
         except Exception as error:
             if not is_away(error):
                 raise

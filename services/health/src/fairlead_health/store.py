@@ -1,54 +1,15 @@
-"""What health keeps in Postgres: states and their history, windows by the minute, alerts, probe schedules, maintenance."""
+"""What health keeps in Postgres beside its windows: states and their history, alerts, probe schedules, maintenance."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from fairlead_common import sketch
 from fairlead_common.db.database import Database
 from fairlead_common.events.alerts import AlertRaised, AlertStatus
-from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.operations.health import ProbeIn, SilenceIn
 from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
-
-
-@dataclass
-class Minute:
-    """Attempts at one model in one minute."""
-
-    calls: int = 0
-    failures: int = 0
-    classes: Counter[str] = field(default_factory=Counter)
-    latency: sketch.Sketch = field(default_factory=Counter)
-    ttft: sketch.Sketch = field(default_factory=Counter)
-
-
-def minutes_of(frame: CallsCompleted) -> dict[tuple[str, str, datetime], Minute]:
-    """The frame's attempts by provider, model and minute; a caller's own mistakes are left out."""
-    found: dict[tuple[str, str, datetime], Minute] = {}
-    for call in frame.calls:
-        for attempt in call.attempts:
-            error = attempt.error_class
-            if error is not None and error.bucket == "caller":
-                continue
-            at = call.started_at + timedelta(milliseconds=attempt.offset_ms)
-            key = (attempt.provider, attempt.model, at.astimezone(UTC).replace(second=0, microsecond=0))
-            minute = found.setdefault(key, Minute())
-            minute.calls += 1
-            if error is not None:
-                minute.classes[error.value] += 1
-                minute.failures += error.counts_against_provider
-                continue
-            minute.latency[sketch.bucket_of(attempt.duration_ms)] += 1
-            if attempt.ttft_ms is not None:
-                minute.ttft[sketch.bucket_of(attempt.ttft_ms)] += 1
-    return found
-
 
 PUT_ALERT = """
 INSERT INTO alert (alert_id, fingerprint, alertname, provider, severity, status, sequence, starts_at, ends_at, payload)
@@ -76,36 +37,6 @@ class HealthStore:
     async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
         async with self._database.transaction() as session:
             return await _execute(session, query, **values)
-
-    async def add_frame(self, frame: CallsCompleted) -> bool:
-        """Add a frame's attempts to the windows, once; False when the frame was counted before."""
-        async with self._database.transaction() as session:
-            new = await _execute(
-                session,
-                "INSERT INTO health_frame (event_id) VALUES (:id) ON CONFLICT DO NOTHING RETURNING event_id",
-                id=frame.event_id,
-            )
-            if not new:
-                return False
-            for (provider, model, minute), found in sorted(minutes_of(frame).items()):
-                await _add_minute(session, provider, model, minute, found)
-        return True
-
-    async def windows(self, provider: str, since: datetime) -> list[RowMapping]:
-        """Minutes of a provider."""
-        return await self._rows(
-            "SELECT model, minute, calls, failures, error_classes, latency_sketch, ttft_sketch"
-            " FROM provider_health_minute WHERE provider = :provider AND minute >= :since",
-            provider=provider,
-            since=since,
-        )
-
-    async def prune(self, keep: timedelta) -> None:
-        """Forget frames and minutes that no window needs."""
-        await self._rows("DELETE FROM health_frame WHERE seen_at < now() - interval '8 days'")
-        await self._rows(
-            "DELETE FROM provider_health_minute WHERE minute < :before", before=datetime.now(UTC) - keep
-        )
 
     async def states(self) -> list[RowMapping]:
         """The saved state of every provider."""
@@ -274,38 +205,6 @@ async def _execute(session: AsyncSession, query: str, **values: Any) -> list[Row
     return list(result.mappings()) if result.returns_rows else []
 
 
-async def _add_minute(
-    session: AsyncSession, provider: str, model: str, minute: datetime, found: Minute
-) -> None:
-    """Add under a row lock: counts add up, and so do sketches."""
-    key = {"provider": provider, "model": model, "minute": minute}
-    await _execute(
-        session,
-        "INSERT INTO provider_health_minute (provider, model, minute, calls, failures, error_classes, latency_sketch,"
-        " ttft_sketch) VALUES (:provider, :model, :minute, 0, 0, '{}', '{}', '{}') ON CONFLICT DO NOTHING",
-        **key,
-    )
-    where = "WHERE provider = :provider AND model = :model AND minute = :minute"
-    rows = await _execute(
-        session,
-        "SELECT calls, failures, error_classes, latency_sketch, ttft_sketch FROM provider_health_minute"
-        f" {where} FOR UPDATE",
-        **key,
-    )
-    before = rows[0]
-    await _execute(
-        session,
-        "UPDATE provider_health_minute SET calls = :calls, failures = :failures, error_classes = CAST(:classes AS jsonb),"
-        f" latency_sketch = CAST(:latency AS jsonb), ttft_sketch = CAST(:ttft AS jsonb) {where}",
-        **key,
-        calls=before["calls"] + found.calls,
-        failures=before["failures"] + found.failures,
-        classes=json.dumps(dict(Counter(before["error_classes"]) + found.classes)),
-        latency=json.dumps(sketch.to_json(sketch.from_json(before["latency_sketch"]) + found.latency)),
-        ttft=json.dumps(sketch.to_json(sketch.from_json(before["ttft_sketch"]) + found.ttft)),
-    )
-
-
 async def _add_interval(session: AsyncSession, state: ProviderStatus) -> None:
     values = {"provider": state.provider, "since": state.since, "sequence": state.sequence}
     new = await _execute(
@@ -323,15 +222,3 @@ async def _add_interval(session: AsyncSession, state: ProviderStatus) -> None:
             " WHERE provider = :provider AND ended_at IS NULL AND sequence < :sequence",
             **values,
         )
-
-
-def merged(rows: Iterable[RowMapping]) -> Minute:
-    """Several minutes as one."""
-    total = Minute()
-    for row in rows:
-        total.calls += row["calls"]
-        total.failures += row["failures"]
-        total.classes.update(row["error_classes"])
-        total.latency.update(sketch.from_json(row["latency_sketch"]))
-        total.ttft.update(sketch.from_json(row["ttft_sketch"]))
-    return total

@@ -19,7 +19,10 @@ class Window(BaseModel):
     model: str | None
     calls: int
     failures: int
-    error_rate: float | None
+    limited: int = Field(
+        default=0, description="refused for our rate or quota: neither failures nor successes"
+    )
+    error_rate: float | None = Field(description="failures among the calls that were not limited")
     error_classes: dict[str, int]
     latency_p50_ms: float | None
     latency_p90_ms: float | None
