@@ -67,7 +67,8 @@ def test_every_reference_leads_somewhere(found: dict[str, Any]) -> None:
 
 
 def test_every_event_has_its_address() -> None:
-    assert set(ADDRESSES) == set(Event.__subclasses__())
+    ours = {each for each in Event.__subclasses__() if each.__module__.startswith("fairlead_common.")}
+    assert set(ADDRESSES) == ours
     for event, address in ADDRESSES.items():
         assert address.startswith(f"{event.subject_prefix}.")
 

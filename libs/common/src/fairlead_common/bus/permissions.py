@@ -56,7 +56,7 @@ class Role:
     replays: tuple[str, ...] = ()
     """Streams it may read with consumers of its own."""
     owns: tuple[str, ...] = ()
-    """Buckets it writes (and reads back)."""
+    """Buckets it writes, reads back and lists."""
     follows: tuple[str, ...] = ()
     """Buckets it reads and watches."""
     asks: tuple[str, ...] = ()
@@ -181,7 +181,7 @@ def permissions(role: Role) -> Permissions:
     for stream in role.replays:
         publish += _replaying(stream)
     for bucket in role.owns:
-        publish += [f"$KV.{bucket}.>", *_getting(bucket)]
+        publish += [f"$KV.{bucket}.>", *_getting(bucket), *_watching(bucket)]
     for bucket in role.follows:
         publish += [*_getting(bucket), *_watching(bucket)]
     publish += [f"rpc.{service}.*" for service in role.asks]
