@@ -68,7 +68,7 @@ async def upstream(
 ) -> AsyncIterator[ProviderSpec]:
     """A provider in this process that answers as ``handler`` does."""
 
-    def reject(status: int, reason: str) -> tuple[dict[str, str], bytes]:
+    def reject(status: int, reason: str, path: str) -> tuple[dict[str, str], bytes]:
         return {}, reason.encode()
 
     server = await serve(handler, "127.0.0.1", 0, reject=reject)

@@ -18,7 +18,7 @@ SMALL = Limits(body_bytes=1000, head_bytes=2000, sweep_s=0.05)
 Handler = Callable[[Request, ResponseWriter], Awaitable[None]]
 
 
-def reject(status: int, reason: str) -> tuple[dict[str, str], bytes]:
+def reject(status: int, reason: str, path: str) -> tuple[dict[str, str], bytes]:
     return PLAIN, f"refused: {reason}".encode()
 
 

@@ -6,10 +6,10 @@ dictionary takes no time that depends on the key.
 
 import hashlib
 import secrets
-from typing import Final
+from typing import Final, Literal
 
 import asyncpg
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from fairlead_common.ids import new_id
 
@@ -29,6 +29,18 @@ class KeyEntry(BaseModel):
     expires_at: AwareDatetime | None = None
 
 
+class WorkspaceSettings(BaseModel):
+    """What a workspace has chosen for its calls."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    unsupported_parameters: Literal["error", "warn", "drop"] = Field(
+        default="warn",
+        description="what becomes of a parameter that a provider cannot honour: another provider is tried and at last"
+        " an error comes (error), the header x-fairlead-warnings tells (warn), nothing tells (drop)",
+    )
+
+
 class WorkspaceEntry(BaseModel):
     """What the edge knows of one workspace."""
 
@@ -36,7 +48,7 @@ class WorkspaceEntry(BaseModel):
 
     workspace_id: int
     name: str
-    settings: dict[str, object] = {}
+    settings: WorkspaceSettings = WorkspaceSettings()
 
 
 class AccessSnapshot(BaseModel):

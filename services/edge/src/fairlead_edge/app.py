@@ -37,9 +37,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from fairlead_edge.control.app import build
 from fairlead_edge.control.publishing import AccessAndCatalog
 from fairlead_edge.dataplane.attempts import Bounds
-from fairlead_edge.dataplane.chat import ChatCompletions
+from fairlead_edge.dataplane.chat import Chats
+from fairlead_edge.dataplane.embeddings import Embeddings
+from fairlead_edge.dataplane.runner import Runner
 from fairlead_edge.fleet import Fleet
-from fairlead_edge.front import Front, reject
+from fairlead_edge.front import Front, Handlers, reject
 from fairlead_edge.http.connection import MEGABYTE, Limits
 from fairlead_edge.http.server import Server, serve
 from fairlead_edge.metrics import EdgeMetrics
@@ -107,11 +109,12 @@ class Edge:
         settings = self.settings
         clients = Clients(self._specs, transport)
         bounds = Bounds(settings.request_timeout_s, settings.whole_answer_timeout_s)
-        chat = ChatCompletions(self.fleet, clients, self.journal, self._metrics, bounds)
+        runner = Runner(self.fleet, self.journal, self._metrics, bounds)
+        chats, embeddings = Chats(self.fleet, clients, runner), Embeddings(self.fleet, clients, runner)
         tracing = configure_tracing("edge", settings)
         tracer = CallTracer(tracing if settings.otlp_endpoint is not None else None)
         pages = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics_page}
-        front = Front(self.fleet, chat, self._control(), pages, tracer)
+        front = Front(self.fleet, Handlers(chats, embeddings), self._control(), pages, tracer)
         return await serve(
             front.handle,
             settings.http_host,

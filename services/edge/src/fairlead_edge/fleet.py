@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from fairlead_common.access import AccessSnapshot, KeyEntry, key_hash
+from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceSettings, key_hash
 from fairlead_common.decisions.breaker import FRESH, BreakerSettings, BreakerState, admitted, gate, observed
 from fairlead_common.decisions.explain import Explanation, explain
 from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacity, Plan, RouteRequest
@@ -33,6 +33,7 @@ from nats.aio.client import Client
 logger = logging.getLogger(__name__)
 
 DEFAULT_TABLE = CompiledTable()
+DEFAULT_SETTINGS = WorkspaceSettings()
 RATE_LIMIT_S = 5.0
 """How long a rate-limited target rests when the provider did not say."""
 QUOTA_S = 300.0
@@ -59,6 +60,7 @@ class Fleet:
         self.catalog = Catalog(self._built_in, self._providers)
         self.keys: dict[str, KeyEntry] | None = None
         """By SHA-256; None = nothing known yet, neither from the bus nor from disk."""
+        self._settings: dict[int, WorkspaceSettings] = {}
         self.tables: dict[int, CompiledTable] = {}
         self.policies: dict[int, PolicySnapshot] = {}
         self._status: dict[str, str] = {}
@@ -117,6 +119,10 @@ class Fleet:
         if entry is not None and entry.expires_at is not None and entry.expires_at.timestamp() < now:
             return None
         return entry
+
+    def settings(self, workspace_id: int) -> WorkspaceSettings:
+        """What a workspace has chosen."""
+        return self._settings.get(workspace_id, DEFAULT_SETTINGS)
 
     def view(self, now: float) -> FleetView:
         """What routing needs, as of now (Unix seconds)."""
@@ -209,6 +215,7 @@ class Fleet:
         snapshot = self.access.get("keys")
         if snapshot is not None:  # keys that vanish with a bus that lost its data must not lock everybody out
             self.keys = dict(snapshot.keys)
+            self._settings = {each.workspace_id: each.settings for each in snapshot.workspaces.values()}
 
     def _catalog_changed(self, key: str) -> None:
         self.catalog = Catalog(self.catalogs.get("models", self._built_in), self._providers)

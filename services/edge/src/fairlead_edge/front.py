@@ -2,19 +2,24 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from fairlead_common.access import KeyEntry
 from fairlead_common.ids import new_id
-from fairlead_models.errors import UnknownModel
+from fairlead_models.errors import InvalidRequest
+from fairlead_models.inbound import openai_chat
+from fairlead_models.inbound.formats import FORMATS
 
-from fairlead_edge.dataplane.answers import JSON_HEADERS, NoAnswer, error_body, error_of, refuse
+from fairlead_edge.dataplane.answers import JSON_HEADERS, NoAnswer, error_of, refuse, wrong_method
 from fairlead_edge.dataplane.calls import RunningCall
-from fairlead_edge.dataplane.chat import ChatCompletions
+from fairlead_edge.dataplane.chat import Chats
+from fairlead_edge.dataplane.embeddings import Embeddings
 from fairlead_edge.fleet import Fleet, unix_now
 from fairlead_edge.http.asgi import AsgiApp, run_asgi
 from fairlead_edge.http.messages import Request, ResponseWriter
+from fairlead_edge.listing import count_tokens, listing
 from fairlead_edge.tracing import CallTracer
 
 logger = logging.getLogger(__name__)
@@ -22,8 +27,20 @@ logger = logging.getLogger(__name__)
 OPEN_PATHS = ("/api/docs", "/api/openapi.json")
 READ_METHODS = ("GET", "HEAD")
 
+EMBEDDINGS = "/v1/embeddings"
+COUNT_TOKENS = "/v1/messages/count_tokens"
+MESSAGES = FORMATS["/v1/messages"]
+
 Plain = Callable[[], Awaitable[tuple[int, str, bytes]]]
 """An unauthenticated page: status, content type, body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """Who answers calls of the model API."""
+
+    chats: Chats
+    embeddings: Embeddings
 
 
 class Front:
@@ -32,13 +49,13 @@ class Front:
     def __init__(
         self,
         fleet: Fleet,
-        chat: ChatCompletions,
+        handlers: Handlers,
         control: AsgiApp,
         pages: Mapping[str, Plain],
         tracer: CallTracer,
     ) -> None:
         self._fleet = fleet
-        self._chat = chat
+        self._handlers = handlers
         self._control = control
         self._pages = pages
         self._tracer = tracer
@@ -46,25 +63,28 @@ class Front:
     async def handle(self, request: Request, writer: ResponseWriter) -> None:
         """Serve one request."""
         path = request.path
-        if path == "/v1/chat/completions":
-            await self._completions(request, writer)
+        if (format_ := FORMATS.get(path)) is not None:
+            await self._call(RunningCall(format_.api, format_), self._handlers.chats, request, writer)
+        elif path == EMBEDDINGS:
+            await self._call(RunningCall("embeddings"), self._handlers.embeddings, request, writer)
         elif path.startswith("/v1/") or path == "/v1":
-            self._models(request, writer)
+            self._plain(request, writer)
         elif path.startswith("/api/"):
             await self._api(request, writer)
         elif (page := self._pages.get(path)) is None:
             text = f"There is no '{path}'. The model API is under /v1, the control API under /api (see /api/docs)."
             refuse(writer, None, NoAnswer(404, "not_found", text))
         elif request.method not in READ_METHODS:
-            refuse(writer, None, _wrong_method(request, "GET"))
+            refuse(writer, None, wrong_method(request, "GET"))
         else:
             status, kind, body = await page()
             writer.send(status, {"content-type": kind}, body)
 
-    async def _completions(self, request: Request, writer: ResponseWriter) -> None:
-        call = RunningCall("chat.completions")
+    async def _call(
+        self, call: RunningCall, handler: Chats | Embeddings, request: Request, writer: ResponseWriter
+    ) -> None:
         if request.method != "POST":
-            refuse(writer, call, _wrong_method(request, "POST"))
+            refuse(writer, call, wrong_method(request, "POST"))
             return
         entry = self._entry(request)
         if isinstance(entry, NoAnswer):
@@ -73,7 +93,7 @@ class Front:
         call.body["workspace_id"] = entry.workspace_id
         call.body["key_id"] = entry.key_id
         with self._tracer.tracing(call, request.headers.get("traceparent")):
-            await self._chat.handle(request, writer, call, entry.workspace_id)
+            await handler.handle(request, writer, call, entry.workspace_id)
 
     def _entry(self, request: Request) -> KeyEntry | NoAnswer:
         """The caller's key, or why he is refused."""
@@ -89,32 +109,20 @@ class Front:
             return NoAnswer(401, "invalid_api_key", "The API key is not valid, has expired, or was revoked.")
         return entry
 
-    def _models(self, request: Request, writer: ResponseWriter) -> None:
-        entry = self._entry(request)
-        found = entry if isinstance(entry, NoAnswer) else self._listing(request)
-        if isinstance(found, NoAnswer):
-            refuse(writer, None, found)
+    def _plain(self, request: Request, writer: ResponseWriter) -> None:
+        """What the edge answers by itself: the list of models, and the count of tokens."""
+        counting = request.path == COUNT_TOKENS
+        try:
+            entry = self._entry(request)
+            if isinstance(entry, NoAnswer):
+                raise entry
+            found = count_tokens(request) if counting else listing(self._fleet.catalog, request)
+        except InvalidRequest as error:
+            refuse(writer, RunningCall("count_tokens", MESSAGES) if counting else None, error_of(error))
+        except NoAnswer as error:
+            refuse(writer, RunningCall("count_tokens", MESSAGES) if counting else None, error)
         else:
             writer.send(200, JSON_HEADERS, orjson.dumps(found))
-
-    def _listing(self, request: Request) -> dict[str, Any] | NoAnswer:
-        """``/v1/models`` and ``/v1/models/<name>``."""
-        collection, slash, name = request.path.partition("/v1/models")[2].partition("/")
-        if not request.path.startswith("/v1/models") or collection:
-            text = f"There is no '{request.path}'. There are /v1/chat/completions and /v1/models."
-            return NoAnswer(404, "not_found", text)
-        if request.method not in READ_METHODS:
-            return _wrong_method(request, "GET")
-        catalog = self._fleet.catalog
-        if not slash or not name:
-            return {"object": "list", "data": [_model(each) for each in catalog.names()]}
-        try:
-            targets = catalog.resolve(name)
-        except UnknownModel as error:
-            return error_of(error)
-        if not any(target in catalog.entries for target in targets):
-            return error_of(UnknownModel(name))
-        return _model(name)
 
     async def _api(self, request: Request, writer: ResponseWriter) -> None:
         scope: dict[str, Any] = {"fairlead.workspace_id": 0, "fairlead.key_id": ""}
@@ -138,17 +146,7 @@ def _key(headers: Mapping[str, str]) -> str | None:
     return headers.get("x-api-key") or None
 
 
-def _wrong_method(request: Request, right: str) -> NoAnswer:
-    text = f"{request.path} does not answer {request.method}; use {right}."
-    return NoAnswer(405, "method_not_allowed", text, allow=right)
-
-
-def _model(name: str) -> dict[str, Any]:
-    owner = name.partition("/")[0] if "/" in name else "fairlead"
-    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
-
-
-def reject(status: int, reason: str) -> tuple[dict[str, str], bytes]:
+def reject(status: int, reason: str, path: str) -> tuple[dict[str, str], bytes]:
     """Headers and body for a request that the server refuses before anybody sees it."""
     codes = {
         408: "request_timeout",
@@ -157,4 +155,6 @@ def reject(status: int, reason: str) -> tuple[dict[str, str], bytes]:
         500: "internal_error",
     }
     headers = {**JSON_HEADERS, "x-request-id": new_id()}
-    return headers, error_body(status, f"{reason[:1].upper()}{reason[1:]}.", codes.get(status, "bad_request"))
+    text = f"{reason[:1].upper()}{reason[1:]}."
+    format_ = FORMATS.get(path, openai_chat.FORMAT)
+    return headers, format_.render_error(status, text, code=codes.get(status, "bad_request"))

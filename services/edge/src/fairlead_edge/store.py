@@ -4,7 +4,15 @@ import json
 from datetime import datetime
 from typing import Any
 
-from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceEntry, key_hash, key_hint, new_key
+from fairlead_common.access import (
+    AccessSnapshot,
+    KeyEntry,
+    WorkspaceEntry,
+    WorkspaceSettings,
+    key_hash,
+    key_hint,
+    new_key,
+)
 from fairlead_common.db.database import Database
 from fairlead_common.ids import new_id
 from sqlalchemy import RowMapping, text
@@ -64,6 +72,20 @@ class EdgeStore:
             name=name,
         )
         return rows[0] if rows else None
+
+    async def set_settings(self, workspace_id: int, settings: WorkspaceSettings) -> bool:
+        """Replace what a workspace has chosen; False when there is none of that id."""
+        rows = await self._rows(
+            "UPDATE workspace SET settings = CAST(:settings AS jsonb) WHERE id = :id RETURNING id",
+            id=workspace_id,
+            settings=settings.model_dump_json(),
+        )
+        return bool(rows)
+
+    async def settings(self, workspace_id: int) -> WorkspaceSettings | None:
+        """What a workspace has chosen, or None when there is none of that id."""
+        rows = await self._rows("SELECT settings FROM workspace WHERE id = :id", id=workspace_id)
+        return WorkspaceSettings.model_validate(rows[0]["settings"]) if rows else None
 
     async def rename_workspace(self, workspace_id: int, name: str) -> RowMapping | None:
         """The workspace, or None when there is none of that id. Raises IntegrityError when the name is taken."""

@@ -5,7 +5,7 @@ An admin manages the keys of his workspace. An admin of workspace 1, the operato
 
 from typing import Annotated, Literal
 
-from fairlead_common.access import DEFAULT_WORKSPACE
+from fairlead_common.access import DEFAULT_WORKSPACE, WorkspaceSettings
 from fastapi import APIRouter, HTTPException, Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.exc import IntegrityError
@@ -32,6 +32,12 @@ class WorkspaceOut(BaseModel):
     id: int
     name: str
     created_at: AwareDatetime
+
+
+class SettingsIn(WorkspaceSettings):
+    """Settings as they are changed: a field that is none is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class KeyIn(BaseModel):
@@ -114,6 +120,26 @@ async def rename_workspace(
         raise _no_workspace(workspace_id)
     changed()
     return WorkspaceOut.model_validate(dict(row))
+
+
+@router.get("/workspaces/{workspace_id}/settings", summary="Settings of a workspace")
+async def get_settings(store: Store, scope: Scope, workspace_id: WorkspacePath) -> WorkspaceSettings:
+    """What it has chosen for its calls; what it has not chosen has its default."""
+    found = await store.settings(workspace_id) if scope in (None, workspace_id) else None
+    if found is None:
+        raise _no_workspace(workspace_id)
+    return found
+
+
+@router.put("/workspaces/{workspace_id}/settings", summary="Change the settings of a workspace")
+async def put_settings(
+    store: Store, changed: Changed, scope: Scope, workspace_id: WorkspacePath, body: SettingsIn
+) -> WorkspaceSettings:
+    """All of them; edges follow within about a second."""
+    if scope not in (None, workspace_id) or not await store.set_settings(workspace_id, body):
+        raise _no_workspace(workspace_id)
+    changed()
+    return body
 
 
 @router.delete(

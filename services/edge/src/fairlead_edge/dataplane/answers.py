@@ -1,4 +1,4 @@
-"""What every answer of the model API carries: the headers that say who served it, and errors in the OpenAI shape."""
+"""What every answer of the model API carries: the headers that say who served it, and errors in the caller's format."""
 
 import math
 from collections.abc import Sequence
@@ -7,22 +7,14 @@ from dataclasses import dataclass
 from fairlead_common.decisions.plan import Step
 from fairlead_models.errors import InvalidRequest
 from fairlead_models.inbound import openai_chat
+from fairlead_models.inbound.protocol import InboundFormat
 from fairlead_models.unified import Unhonoured
 
 from fairlead_edge.dataplane.calls import RunningCall
-from fairlead_edge.http.messages import ResponseWriter
+from fairlead_edge.http.messages import Request, ResponseWriter
 
 JSON_HEADERS = {"content-type": "application/json"}
 MAX_HEADER = 2000
-
-TYPES = {
-    401: "authentication_error",
-    403: "permission_error",
-    429: "rate_limit_error",
-    500: "server_error",
-    503: "server_error",
-    504: "server_error",
-}
 
 
 class NoAnswer(Exception):
@@ -60,22 +52,25 @@ def error_of(error: InvalidRequest) -> NoAnswer:
     return NoAnswer(error.status, error.code, error.message, None, error.param)
 
 
+def wrong_method(request: Request, right: str) -> NoAnswer:
+    """The path is there, and answers another method."""
+    text = f"{request.path} does not answer {request.method}; use {right}."
+    return NoAnswer(405, "method_not_allowed", text, allow=right)
+
+
 def refuse(writer: ResponseWriter, call: RunningCall | None, error: NoAnswer) -> None:
     """Send the error, unless an answer has begun already."""
     if writer.started:
         writer.abort()
         return
     headers = {**JSON_HEADERS, **error.headers()}
+    format_: InboundFormat = openai_chat.FORMAT if call is None else call.format
     if call is not None:
         headers["x-request-id"] = call.call_id
         if call.attempts:
             headers["x-fairlead-attempts"] = str(len(call.attempts))
-    writer.send(error.status, headers, error_body(error.status, error.message, error.code, error.param))
-
-
-def error_body(status: int, message: str, code: str | None, param: str | None = None) -> bytes:
-    """The OpenAI error shape."""
-    return openai_chat.render_error(message, TYPES.get(status, "invalid_request_error"), param, code)
+    body = format_.render_error(error.status, error.message, code=error.code, param=error.param)
+    writer.send(error.status, headers, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class Attempts:
         self._left = deque(plan.steps)
         self._errors: list[ProviderError] = []
         self._hurried = False
+        self._model: str | None = None
 
     def __iter__(self) -> "Attempts":
         return self
@@ -83,9 +84,15 @@ class Attempts:
             self._look_for_more()
         while self._left:
             step = self._left.popleft()
+            if self._model is not None and step.target.model != self._model:
+                continue
             if not tried or not self._left or self._may_try(step):
                 return step
         raise StopIteration
+
+    def keep_to_one_model(self) -> None:
+        """Only the first target's model may answer, whoever serves it."""
+        self._model = self._plan.steps[0].target.model
 
     def _look_for_more(self) -> None:
         """Decide again, with the stand-ins and with what the attempts so far have taught; other providers come first."""

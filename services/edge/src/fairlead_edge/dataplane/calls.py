@@ -11,6 +11,8 @@ from fairlead_common.decisions.plan import Plan, Step
 from fairlead_common.ids import new_id
 from fairlead_common.outcomes import CallState, ErrorClass
 from fairlead_models.errors import ProviderError
+from fairlead_models.inbound import openai_chat
+from fairlead_models.inbound.protocol import InboundFormat
 from fairlead_models.unified import FinishReason, Usage
 
 MAX_TEXT = 200
@@ -26,6 +28,7 @@ class RunningCall:
         "body",
         "call_id",
         "failover",
+        "format",
         "model",
         "plan",
         "provider",
@@ -34,7 +37,8 @@ class RunningCall:
         "usage",
     )
 
-    def __init__(self, api: str) -> None:
+    def __init__(self, api: str, format_: InboundFormat = openai_chat.FORMAT) -> None:
+        self.format = format_
         self.call_id = new_id()
         self._began = time.perf_counter()
         self._in_attempts_ms = 0.0

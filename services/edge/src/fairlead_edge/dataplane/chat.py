@@ -1,29 +1,26 @@
-"""``POST /v1/chat/completions``: plan, try target after target, answer. Failures before the first token stay unseen."""
+"""A chat call in any inbound format: plan, try target after target, answer. Failures before the first token stay unseen."""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead_common.decisions.plan import NoCapacity, Plan, RouteRequest, Step
+from fairlead_common.decisions.plan import RouteRequest, Step
 from fairlead_common.outcomes import CallState
 from fairlead_models.client import Answer, ChunkStream, ProviderClient
-from fairlead_models.errors import InvalidRequest, ProviderError
-from fairlead_models.inbound import openai_chat
+from fairlead_models.errors import ProviderError
+from fairlead_models.inbound.protocol import StreamRenderer
 from fairlead_models.prices import cost_usd, estimate_tokens
-from fairlead_models.unified import ChatChunk, ChatRequest, FinishReason, Usage
+from fairlead_models.unified import ChatChunk, ChatRequest, FinishReason, UnsupportedPolicy, Usage
 
-from fairlead_edge.dataplane.answers import NoAnswer, ServedBy, error_of, refuse
-from fairlead_edge.dataplane.attempts import Attempts, Bounds, Surroundings
-from fairlead_edge.dataplane.budget import RetryBudget
+from fairlead_edge.dataplane.answers import ServedBy
+from fairlead_edge.dataplane.attempts import Attempts
 from fairlead_edge.dataplane.calls import RunningCall
+from fairlead_edge.dataplane.runner import Runner, may_fail_over
 from fairlead_edge.fleet import Fleet, unix_now
 from fairlead_edge.http.messages import STOPPING, Request, ResponseWriter
-from fairlead_edge.metrics import EdgeMetrics
-from fairlead_edge.outcomes.journal import Journal
 
 SSE = "text/event-stream; charset=utf-8"
-FAILOVER_HEADER = "x-fairlead-failover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,76 +34,43 @@ class Opened:
     ended: bool
 
 
-class ChatCompletions:
-    """The handler of one process."""
+class Chats:
+    """The handler of one process, for every inbound format: ``RunningCall.format`` is the caller's."""
 
-    def __init__(
-        self,
-        fleet: Fleet,
-        clients: Mapping[str, ProviderClient],
-        journal: Journal,
-        metrics: EdgeMetrics,
-        bounds: Bounds,
-    ) -> None:
+    def __init__(self, fleet: Fleet, clients: Mapping[str, ProviderClient], runner: Runner) -> None:
         self._fleet = fleet
         self._clients = clients
-        self._journal = journal
-        self._metrics = metrics
-        self._budget = RetryBudget()
-        self._around = Surroundings(fleet, metrics, bounds, self._budget)
+        self._runner = runner
 
     async def handle(
         self, http: Request, writer: ResponseWriter, call: RunningCall, workspace_id: int
     ) -> None:
-        """Answer one authenticated request, and journal what became of it, however it ends."""
-        self._budget.active += 1
-        try:
-            request = openai_chat.parse(http.body)
-            call.asked(request.model, stream=request.stream)
-            wanted = _wanted(request, workspace_id, failover=_failover(http.headers))
-            call.plan = self._plan(wanted)
-            attempts = Attempts(call, wanted, call.plan, self._around)
-            if request.stream:
-                await self._stream(request, call, attempts, writer)
-            else:
-                await self._whole(request, call, attempts, writer)
-        except InvalidRequest as error:
-            self.record(call, CallState.REJECTED, error.status, error.code or "invalid_request")
-            refuse(writer, call, error_of(error))
-        except NoAnswer as error:
-            state = CallState.REJECTED if error.status < 500 and not call.attempts else CallState.FAILED
-            self.record(call, state, error.status, error.code)
-            refuse(writer, call, error)
-        except asyncio.CancelledError as error:
-            self._cancelled(call, writer, stopping=STOPPING in error.args)
-            raise
-        finally:
-            self._budget.active -= 1
-            if not call.recorded:  # a bug is on its way to the log: the call is counted all the same
-                self.record(call, CallState.FAILED, 500, "internal_error")
+        """Answer one authenticated request."""
+        await self._runner.run(writer, call, self._answer(http, writer, call, workspace_id))
 
-    def record(self, call: RunningCall, state: CallState, status: int, error_code: str | None = None) -> None:
-        """Journal the call; done before the end of the answer, so that no answered call can be missing."""
-        self._journal.append(call.finish(state, status, error_code))
-        self._metrics.call_ended(call, state)
-
-    def _cancelled(self, call: RunningCall, writer: ResponseWriter, *, stopping: bool) -> None:
-        if call.recorded:
-            return
-        if stopping:
-            self.record(call, CallState.FAILED, 503, "edge_stopping")
-            text = (
-                "This edge is stopping and could not wait for the answer any longer; send the request again."
-            )
-            refuse(writer, call, NoAnswer(503, "edge_stopping", text, 1.0))
+    async def _answer(
+        self, http: Request, writer: ResponseWriter, call: RunningCall, workspace_id: int
+    ) -> None:
+        request = call.format.parse(http.body)
+        request.unsupported = UnsupportedPolicy(self._fleet.settings(workspace_id).unsupported_parameters)
+        call.asked(request.model, stream=request.stream)
+        wanted = RouteRequest(
+            request.model,
+            workspace_id,
+            request.needs(),
+            estimate_tokens(request),
+            request.max_output_tokens,
+            request.stream,
+            request.metadata,
+            response_format=request.response_format.kind if request.response_format else "text",
+            user=request.user or "",
+            failover=may_fail_over(http.headers),
+        )
+        attempts = self._runner.attempts(call, wanted)
+        if request.stream:
+            await self._stream(request, call, attempts, writer)
         else:
-            self.record(call, CallState.ABORTED, 499, "caller_gone")
-
-    def _plan(self, wanted: RouteRequest) -> Plan:
-        found = self._fleet.plan(wanted, unix_now(), stand_ins=False)
-        if isinstance(found, NoCapacity):
-            raise NoAnswer(found.status, found.code, found.message, found.retry_after_s)
-        return found
+            await self._whole(request, call, attempts, writer)
 
     # answers that are not streamed
 
@@ -122,8 +86,8 @@ class ChatCompletions:
         call.answering(step)
         attempts.succeeded(step.target)
         served = ServedBy(call, step, answer.warnings, cost)
-        body = openai_chat.render(response, call.call_id, str(step.target))
-        self.record(call, CallState.OK, 200)
+        body = call.format.render(response, call.call_id, str(step.target))
+        self._runner.record(call, CallState.OK, 200)
         writer.send(200, served.headers("application/json"), body)
 
     async def _first_answer(
@@ -151,9 +115,8 @@ class ChatCompletions:
     ) -> None:
         opened = await self._first_token(request, call, attempts)
         call.answering(opened.step)
-        renderer = openai_chat.StreamRenderer(
-            call.call_id, str(opened.step.target), int(unix_now()), include_usage=request.include_usage
-        )
+        target = str(opened.step.target)
+        renderer = call.format.stream_renderer(request, call.call_id, target, int(unix_now()))
         seen = _Seen()
         try:
             writer.start(200, ServedBy(call, opened.step, opened.stream.warnings, None).headers(SSE))
@@ -161,14 +124,14 @@ class ChatCompletions:
         except ProviderError as error:
             call.usage = seen.usage
             attempts.failed(opened.step.target, opened.attempt, error)
-            self.record(call, CallState.TRUNCATED, 200, error.error_class)
+            self._runner.record(call, CallState.TRUNCATED, 200, error.error_class)
             text = f"The stream broke: {error.message}"
-            writer.end(renderer.error(text, "stream_error", error.error_class))
+            writer.end(renderer.error(text, "stream_error", error.error_class.value))
         except asyncio.CancelledError as error:
             call.usage = seen.usage
             call.abandoned(opened.attempt)
             if STOPPING in error.args:
-                self.record(call, CallState.TRUNCATED, 200, "edge_stopping")
+                self._runner.record(call, CallState.TRUNCATED, 200, "edge_stopping")
                 writer.end(
                     renderer.error("The stream broke: the edge stops.", "stream_error", "edge_stopping")
                 )
@@ -182,12 +145,14 @@ class ChatCompletions:
 
     @staticmethod
     async def _pass_on(
-        opened: Opened, seen: "_Seen", renderer: openai_chat.StreamRenderer, writer: ResponseWriter
+        opened: Opened, seen: "_Seen", renderer: StreamRenderer, writer: ResponseWriter
     ) -> None:
         """Everything until the stream's regular end. Raises ProviderError when it has another."""
         chunks, ended = opened.chunks, opened.ended
+        begin = renderer.begin()
         while True:
-            await writer.write(b"".join([renderer.chunk(chunk) for chunk in seen.note(chunks)]))
+            await writer.write(begin + b"".join([renderer.chunk(chunk) for chunk in seen.note(chunks)]))
+            begin = b""
             if ended:
                 return
             chunks = await opened.stream.next()
@@ -235,7 +200,7 @@ class ChatCompletions:
         stream = opened.stream
         cost = cost_usd(seen.usage, self._fleet.catalog.price(opened.step.target))
         call.served(opened.attempt, seen.usage, cost, seen.finish, stream.status, stream.provider_request_id)
-        self.record(call, CallState.OK, 200)
+        self._runner.record(call, CallState.OK, 200)
 
 
 class _Seen:
@@ -255,26 +220,3 @@ class _Seen:
             if chunk.finish_reason is not None:
                 self.finish = chunk.finish_reason
         return chunks
-
-
-def _wanted(request: ChatRequest, workspace_id: int, *, failover: bool) -> RouteRequest:
-    return RouteRequest(
-        request.model,
-        workspace_id,
-        request.needs(),
-        estimate_tokens(request),
-        request.max_output_tokens,
-        request.stream,
-        request.metadata,
-        response_format=request.response_format.kind if request.response_format else "text",
-        user=request.user or "",
-        failover=failover,
-    )
-
-
-def _failover(headers: Mapping[str, str]) -> bool:
-    """Whether the caller lets another target stand in."""
-    value = headers.get(FAILOVER_HEADER, "on").strip().lower()
-    if value not in ("on", "off"):
-        raise InvalidRequest(f"The header {FAILOVER_HEADER} must be 'on' or 'off'.", FAILOVER_HEADER)
-    return value == "on"

@@ -271,15 +271,15 @@ class Connection(asyncio.Protocol):
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
         if not writer.ended:
-            self._fail(writer)
+            self._fail(writer, request.path)
         return writer.keep_alive
 
-    def _fail(self, writer: ResponseWriter) -> None:
+    def _fail(self, writer: ResponseWriter, path: str) -> None:
         """The handler left its answer unfinished."""
         if writer.started:
             writer.abort()
             return
-        headers, body = self._server.reject(500, "the edge failed on this request; its log says why")
+        headers, body = self._server.reject(500, "the edge failed on this request; its log says why", path)
         writer.close_after()
         writer.send(500, headers, body)
 
@@ -294,7 +294,8 @@ class Connection(asyncio.Protocol):
     def _say_refusal(self) -> None:
         if self._transport is None or self._refusal is None or self._ending:
             return
-        headers, body = self._server.reject(*self._refusal)
+        path = self._url.partition(b"?")[0].decode("latin-1")
+        headers, body = self._server.reject(*self._refusal, path)
         ResponseWriter(self, keep_alive=False, head_only=False).send(self._refusal[0], headers, body)
         self._ending, self._since = True, self._loop.time()
         if self._transport.can_write_eof():

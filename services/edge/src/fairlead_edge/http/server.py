@@ -8,8 +8,8 @@ from fairlead_edge.http.connection import Connection, Limits
 from fairlead_edge.http.messages import Request, ResponseWriter
 
 Handler = Callable[[Request, ResponseWriter], Awaitable[None]]
-Reject = Callable[[int, str], tuple[dict[str, str], bytes]]
-"""Gives headers and body for a request that is refused before any handler sees it."""
+Reject = Callable[[int, str, str], tuple[dict[str, str], bytes]]
+"""Gives headers and body for (status, reason, path) of a request that is refused before any handler sees it."""
 
 LAST_WORDS_S = 1.0
 """How long clients may take to read what was said when they were cut off."""

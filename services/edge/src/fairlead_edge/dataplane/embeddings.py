@@ -1,0 +1,86 @@
+"""``POST /v1/embeddings``. Vectors of two models cannot be compared: only the same model elsewhere may stand in."""
+
+import asyncio
+from collections.abc import Mapping
+
+from fairlead_common.decisions.plan import RouteRequest
+from fairlead_common.outcomes import CallState
+from fairlead_models.client import ProviderClient
+from fairlead_models.errors import ProviderError
+from fairlead_models.inbound import embeddings
+from fairlead_models.prices import cost_usd
+from fairlead_models.unified import EmbeddingRequest, UnsupportedPolicy
+
+from fairlead_edge.dataplane.answers import ServedBy
+from fairlead_edge.dataplane.calls import RunningCall
+from fairlead_edge.dataplane.runner import Runner, may_fail_over
+from fairlead_edge.fleet import Fleet
+from fairlead_edge.http.messages import Request, ResponseWriter
+
+NEEDS = frozenset(("embeddings",))
+BYTES_PER_TOKEN = 4
+
+
+class Embeddings:
+    """The handler of one process."""
+
+    def __init__(self, fleet: Fleet, clients: Mapping[str, ProviderClient], runner: Runner) -> None:
+        self._fleet = fleet
+        self._clients = clients
+        self._runner = runner
+
+    async def handle(
+        self, http: Request, writer: ResponseWriter, call: RunningCall, workspace_id: int
+    ) -> None:
+        """Answer one authenticated request."""
+        await self._runner.run(writer, call, self._answer(http, writer, call, workspace_id))
+
+    async def _answer(
+        self, http: Request, writer: ResponseWriter, call: RunningCall, workspace_id: int
+    ) -> None:
+        request = embeddings.parse(http.body)
+        request.unsupported = UnsupportedPolicy(self._fleet.settings(workspace_id).unsupported_parameters)
+        call.asked(request.model, stream=False)
+        wanted = RouteRequest(
+            request.model,
+            workspace_id,
+            NEEDS,
+            _longest(request),
+            user=request.user or "",
+            failover=may_fail_over(http.headers),
+        )
+        attempts = self._runner.attempts(call, wanted)
+        attempts.keep_to_one_model()
+        for step in attempts:
+            attempt = attempts.begin(step)
+            client = self._clients[step.target.provider]
+            try:
+                timeouts = attempts.timeouts(client.spec.timeouts, stream=False)
+                answer = await client.embed(request, step.target.model, timeouts)
+            except ProviderError as error:
+                attempts.failed(step.target, attempt, error)
+                continue
+            except asyncio.CancelledError:
+                call.abandoned(attempt)
+                raise
+            finally:
+                attempts.ended()
+            response = answer.response
+            cost = cost_usd(response.usage, self._fleet.catalog.price(step.target))
+            call.served(attempt, response.usage, cost, None, answer.status, response.provider_request_id)
+            call.answering(step)
+            attempts.succeeded(step.target)
+            served = ServedBy(call, step, answer.warnings, cost)
+            body = embeddings.render(response, request, str(step.target))
+            self._runner.record(call, CallState.OK, 200)
+            writer.send(200, served.headers("application/json"), body)
+            return
+        raise attempts.exhausted()
+
+
+def _longest(request: EmbeddingRequest) -> int:
+    """Estimated tokens of the longest input: each has the model's window for itself."""
+    return max(
+        len(each.encode()) // BYTES_PER_TOKEN if isinstance(each, str) else len(each)
+        for each in request.inputs
+    )
