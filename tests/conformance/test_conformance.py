@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sdk.conformance import CALLERS, DOCUMENT, everything, matrix, rendered
+from tests.conformance.matrix import CALLERS, DOCUMENT, everything, matrix, rendered
 
 
 @pytest.mark.timeout(600)
@@ -20,4 +20,4 @@ async def test_every_cell_works_or_is_told_and_the_document_says_so(tmp_path: Pa
         if not honest.fullmatch(found)
     }
     assert silent == {}
-    assert DOCUMENT.read_text(encoding="utf-8") == rendered(tables), "run: python -m tests.sdk.conformance"
+    assert DOCUMENT.read_text(encoding="utf-8") == rendered(tables), "run: python -m tests.conformance.matrix"

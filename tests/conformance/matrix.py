@@ -1,7 +1,7 @@
 """The conformance matrix: features x vendors x streaming, asked with official SDKs through a real edge.
 
 Each cell is *works*, or says what the caller is told: a warning that names the parameter, or a refusal with its code.
-Nothing may be lost in silence. ``python -m tests.sdk.conformance`` writes ``docs/conformance.md``; the test compares.
+Nothing may be lost in silence. ``python -m tests.conformance.matrix`` writes ``docs/conformance.md``; the test compares.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ MODELS = {
     "cohere": "cohere/command-a-03-2025",
 }
 ALONE = {"x-fairlead-failover": "off"}
-PREAMBLE = """Written by `python -m tests.sdk.conformance` from real calls: official SDKs, a real edge, and simulators that the
-vendors' own SDKs accept; `make test` compares. Each cell holds for whole and streamed answers. *told*: the answer comes
-without it, and the header `x-fairlead-warnings` names the parameter and why. *refused*: a 400 that says what the model
-cannot do; without `x-fairlead-failover: off`, a stand-in that can would answer."""
+PREAMBLE = """Written by `python -m tests.conformance.matrix` from real calls: official SDKs, a real edge, and simulators
+that the vendors' own SDKs accept; `make test` compares. Each cell holds for whole and streamed answers. *told*: the
+answer comes without it, and the header `x-fairlead-warnings` names the parameter and why. *refused*: a 400 that says
+what the model cannot do; without `x-fairlead-failover: off`, a stand-in that can would answer."""
 PICTURE = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 
 
@@ -204,7 +204,7 @@ async def ask_openai(edge: RunningEdge, model: str, body: dict[str, Any], *, str
     """One chat with the OpenAI SDK."""
     asked = {"messages": HELLO, **body, "model": model}
     async with openai.AsyncOpenAI(base_url=f"{edge.url}/v1", api_key=ADMIN, max_retries=0) as client:
-        create = client.chat.completions.with_raw_response.create
+        create: Any = client.chat.completions.with_raw_response.create
         if not stream:
             raw = await create(**asked, extra_headers=ALONE)
             found = _whole(raw.parse())
@@ -323,10 +323,12 @@ async def ask_anthropic(edge: RunningEdge, model: str, body: dict[str, Any], *, 
     asked = {"messages": HELLO, "max_tokens": 500, **body, "model": model}
     async with anthropic.AsyncAnthropic(base_url=edge.url, api_key=ADMIN, max_retries=0) as client:
         if not stream:
-            raw = await client.messages.with_raw_response.create(**asked, extra_headers=ALONE)
+            create: Any = client.messages.with_raw_response.create
+            raw = await create(**asked, extra_headers=ALONE)
             message, warnings = await raw.parse(), raw.headers.get("x-fairlead-warnings", "")
         else:
-            async with client.messages.stream(**asked, extra_headers=ALONE) as events:
+            streaming: Any = client.messages.stream
+            async with streaming(**asked, extra_headers=ALONE) as events:
                 message = await events.get_final_message()
                 warnings = events.response.headers.get("x-fairlead-warnings", "")
     text = "".join(block.text for block in message.content if block.type == "text")
@@ -400,7 +402,7 @@ async def ask_responses(edge: RunningEdge, model: str, body: dict[str, Any], *, 
     """One response with the OpenAI SDK."""
     asked = {"input": HELLO, "store": False, **body, "model": model}
     async with openai.AsyncOpenAI(base_url=f"{edge.url}/v1", api_key=ADMIN, max_retries=0) as client:
-        create = client.responses.with_raw_response.create
+        create: Any = client.responses.with_raw_response.create
         raw = await create(**asked, stream=stream, extra_headers=ALONE)
         answer: Any = raw.parse()
         if stream:
