@@ -6,6 +6,8 @@ UV ?= .uv/bin/uv
 UV_FILE := $(filter .uv/bin/uv,$(UV))
 RUN := .venv/bin
 SYNCED := .venv/.synced
+READY := .venv/.ready
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check lint types tests format bench clean
@@ -13,7 +15,7 @@ SYNCED := .venv/.synced
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(SYNCED) ## run Fairlead here: NATS, Postgres, every service, simulated providers (ARGS="--demo --port 9000")
+up: $(READY) ## run Fairlead here: NATS, Postgres, every service, simulated providers (ARGS="--demo --port 9000")
 	@exec $(RUN)/fairlead up $(ARGS)
 
 test: check tests ## everything that must hold before a change lands
@@ -28,7 +30,7 @@ types: $(SYNCED)
 	$(RUN)/mypy
 
 tests: $(SYNCED)
-	$(RUN)/pytest -q $(PYTEST)
+	$(RUN)/pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST)
 
 format: $(SYNCED) ## format and mend what can be mended by machine
 	$(RUN)/ruff check --fix .
@@ -37,9 +39,16 @@ format: $(SYNCED) ## format and mend what can be mended by machine
 bench: $(SYNCED) ## measure the edge: throughput and added latency, beside direct calls
 	$(RUN)/python -m tests.load.bench $(ARGS)
 
-$(SYNCED): uv.lock pyproject.toml $(wildcard */*/pyproject.toml) | $(UV_FILE)
-	$(UV) sync --frozen --python $(PYTHON)
+MEMBERS := uv.lock pyproject.toml $(wildcard */*/pyproject.toml)
+
+# What runs, and what tests need beside it.
+$(READY): $(MEMBERS) | $(UV_FILE)
+	$(UV) sync --quiet --frozen --no-default-groups --inexact --python $(PYTHON)
 	@touch $@
+
+$(SYNCED): $(MEMBERS) | $(UV_FILE)
+	$(UV) sync --quiet --frozen --python $(PYTHON)
+	@touch $@ $(READY)
 
 # uv itself comes from PyPI into the checkout, unless `make UV=uv ...` names one that is installed.
 .uv/bin/uv:
