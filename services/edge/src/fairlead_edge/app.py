@@ -74,7 +74,9 @@ class Edge:
         self._specs = specs
         now = datetime.now(UTC)
         entries = [*built_in(now), *declared(specs, now)]
-        self.fleet = Fleet((spec.name for spec in specs), entries, settings.data_dir / "snapshots")
+        regions = {spec.name: spec.region for spec in specs if spec.region is not None}
+        names = [spec.name for spec in specs]
+        self.fleet = Fleet(names, entries, settings.data_dir / "snapshots", regions=regions)
         self.journal = _journal(settings.data_dir / "outcomes")
         self._shipper = Shipper(self.journal, settings.instance)
         self._database = Database(settings.postgres_dsn.get_secret_value(), application_name="fairlead-edge")

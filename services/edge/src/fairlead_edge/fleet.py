@@ -6,7 +6,7 @@ Followers keep the snapshots current; each change rebuilds just what it touches,
 import logging
 import random
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,8 @@ from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_models.catalog.catalog import Catalog, entries_of
 from fairlead_models.catalog.entries import Entry
 from nats.aio.client import Client
+
+from fairlead_edge.headroom import Headroom
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Fleet:
         entries: Iterable[Entry],
         disk: Path,
         breaker: BreakerSettings | None = None,
+        regions: Mapping[str, str] | None = None,
     ) -> None:
         self.breaker_settings = breaker or BreakerSettings()
         self._providers = tuple(providers)
@@ -68,6 +71,12 @@ class Fleet:
         self._measured: dict[Target, Measured] = {}
         self._breakers: OrderedDict[Target, BreakerState] = OrderedDict()
         self._unwell: dict[Target, BreakerState] = {}
+        self._turn = -1
+        self.headroom = Headroom()
+        self.in_flight: Counter[str] = Counter()
+        """provider to calls of this process under way."""
+        self._regions = dict(regions or {})
+        self._prices: dict[Target, float] = _prices(self.catalog)
         self.access = SnapshotFollower(
             "access",
             AccessSnapshot.model_validate_json,
@@ -120,6 +129,15 @@ class Fleet:
             return None
         return entry
 
+    def next_turn(self) -> int:
+        """Counts the requests of this process, for rules that take turns."""
+        self._turn += 1
+        return self._turn
+
+    def table(self, workspace_id: int) -> CompiledTable:
+        """The rules of a workspace."""
+        return self.tables.get(workspace_id, DEFAULT_TABLE)
+
     def settings(self, workspace_id: int) -> WorkspaceSettings:
         """What a workspace has chosen."""
         return self._settings.get(workspace_id, DEFAULT_SETTINGS)
@@ -127,7 +145,16 @@ class Fleet:
     def view(self, now: float) -> FleetView:
         """What routing needs, as of now (Unix seconds)."""
         local = {target: gate(state, now, self.breaker_settings) for target, state in self._unwell.items()}
-        return FleetView(self._status, self._fleet_gates, local, self._measured)
+        return FleetView(
+            self._status,
+            self._fleet_gates,
+            local,
+            self._measured,
+            in_flight=self.in_flight,
+            headroom=self.headroom.shares(now),
+            prices=self._prices,
+            regions=self._regions,
+        )
 
     def plan(
         self, request: RouteRequest, now: float, *, stand_ins: bool = True, draw: float | None = None
@@ -171,9 +198,14 @@ class Fleet:
 
     def sending(self, target: Target, now: float) -> None:
         """A call to ``target`` goes out."""
+        self.in_flight[target.provider] += 1
         state = self._unwell.get(target)
         if state is not None:
             self._keep(target, admitted(state, now, self.breaker_settings))
+
+    def over(self, target: Target) -> None:
+        """A call to ``target`` is over, however it ended."""
+        self.in_flight[target.provider] -= 1
 
     def outcome(
         self,
@@ -219,6 +251,7 @@ class Fleet:
 
     def _catalog_changed(self, key: str) -> None:
         self.catalog = Catalog(self.catalogs.get("models", self._built_in), self._providers)
+        self._prices = _prices(self.catalog)
 
     def _routes_changed(self, key: str) -> None:
         self.tables = dict(self.routes.values())
@@ -264,6 +297,12 @@ def _failover(data: bytes) -> PolicySnapshot | FleetSnapshot:
     if "workspace_id" in orjson.loads(data):
         return PolicySnapshot.model_validate_json(data)
     return FleetSnapshot.model_validate_json(data)
+
+
+def _prices(catalog: Catalog) -> dict[Target, float]:
+    """USD per output token, of the targets whose price is known."""
+    found = ((target, catalog.price(target)) for target in catalog.entries)
+    return {target: price.output for target, price in found if price is not None}
 
 
 def _catalog(data: bytes) -> list[Entry]:

@@ -12,6 +12,7 @@ from fairlead_common.decisions.routing import MAX_STEPS
 from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import Bucket, ErrorClass
 from fairlead_models.errors import ProviderError
+from fairlead_models.rate_limits import RateLimits
 from fairlead_models.transport.protocol import Timeouts
 
 from fairlead_edge.dataplane.answers import NoAnswer
@@ -152,6 +153,7 @@ class Attempts:
     def failed(self, target: Target, attempt: dict[str, Any], error: ProviderError) -> None:
         """The attempt, or the stream that came of it, has failed."""
         fleet = self._around.fleet
+        fleet.over(target)
         if error.error_class is ErrorClass.NOT_FOUND and target not in fleet.catalog.entries:
             error = _no_such_model(target, error)
         self._errors.append(error)
@@ -160,9 +162,17 @@ class Attempts:
         if not (self._hurried and error.error_class is ErrorClass.TIMEOUT_TOTAL):
             fleet.outcome(target, error.error_class, unix_now(), random_draw(), error.retry_after_s)
 
-    def succeeded(self, target: Target) -> None:
-        """The answer came completely."""
-        self._around.fleet.outcome(target, None, unix_now(), 0.0)
+    def succeeded(self, target: Target, limits: RateLimits) -> None:
+        """The answer came completely; with it, what is left of the provider's rate limits."""
+        fleet, now = self._around.fleet, unix_now()
+        fleet.over(target)
+        fleet.outcome(target, None, now, 0.0)
+        fleet.headroom.note(target, limits, now)
+
+    def abandoned(self, target: Target, attempt: dict[str, Any]) -> None:
+        """The caller left during the attempt, or during the stream that came of it."""
+        self._around.fleet.over(target)
+        self._call.abandoned(attempt)
 
     def exhausted(self) -> NoAnswer:
         """What the caller is told when nobody has answered."""

@@ -1,6 +1,7 @@
 """A chat call in any inbound format: plan, try target after target, answer. Failures before the first token stay unseen."""
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,12 +66,24 @@ class Chats:
             response_format=request.response_format.kind if request.response_format else "text",
             user=request.user or "",
             failover=may_fail_over(http.headers),
+            turn=self._fleet.next_turn(),
+            **self._asked_by_the_rules(request, http, workspace_id),
         )
         attempts = self._runner.attempts(call, wanted)
         if request.stream:
             await self._stream(request, call, attempts, writer)
         else:
             await self._whole(request, call, attempts, writer)
+
+    def _asked_by_the_rules(self, request: ChatRequest, http: Request, workspace_id: int) -> dict[str, Any]:
+        """Facts that cost something, and that only some rules ask for."""
+        table = self._fleet.table(workspace_id)
+        found: dict[str, Any] = {}
+        if "request.headers" in table.facts:
+            found["headers"] = {name: value for name, value in http.headers.items() if name.startswith("x-")}
+        if table.sticky("conversation"):
+            found["conversation"] = conversation_of(request)
+        return found
 
     # answers that are not streamed
 
@@ -84,7 +97,7 @@ class Chats:
         finish = response.choices[0].finish_reason
         call.served(call.attempts[-1], usage, cost, finish, answer.status, response.provider_request_id)
         call.answering(step)
-        attempts.succeeded(step.target)
+        attempts.succeeded(step.target, answer.rate_limits)
         served = ServedBy(call, step, answer.warnings, cost)
         body = call.format.render(response, call.call_id, str(step.target))
         self._runner.record(call, CallState.OK, 200)
@@ -102,7 +115,7 @@ class Chats:
             except ProviderError as error:
                 attempts.failed(step.target, attempt, error)
             except asyncio.CancelledError:
-                call.abandoned(attempt)
+                attempts.abandoned(step.target, attempt)
                 raise
             finally:
                 attempts.ended()
@@ -129,7 +142,7 @@ class Chats:
             writer.end(renderer.error(text, "stream_error", error.error_class.value))
         except asyncio.CancelledError as error:
             call.usage = seen.usage
-            call.abandoned(opened.attempt)
+            attempts.abandoned(opened.step.target, opened.attempt)
             if STOPPING in error.args:
                 self._runner.record(call, CallState.TRUNCATED, 200, "edge_stopping")
                 writer.end(
@@ -138,7 +151,7 @@ class Chats:
             raise
         else:
             self._streamed(call, opened, seen)
-            attempts.succeeded(opened.step.target)
+            attempts.succeeded(opened.step.target, opened.stream.rate_limits)
             writer.end(renderer.done(seen.usage))
         finally:
             opened.stream.close()
@@ -166,7 +179,7 @@ class Chats:
             except ProviderError as error:
                 attempts.failed(step.target, attempt, error)
             except asyncio.CancelledError:
-                call.abandoned(attempt)
+                attempts.abandoned(step.target, attempt)
                 raise
             finally:
                 attempts.ended()
@@ -220,3 +233,13 @@ class _Seen:
             if chunk.finish_reason is not None:
                 self.finish = chunk.finish_reason
         return chunks
+
+
+def conversation_of(request: ChatRequest) -> str:
+    """The same for every turn of one conversation: a hash of how it began, up to the first turn of the user."""
+    beginning = []
+    for message in request.messages:
+        beginning.append(f"{message.role}:{message.text()}")
+        if message.role == "user":
+            break
+    return hashlib.blake2b("\x1f".join(beginning).encode(), digest_size=12).hexdigest()

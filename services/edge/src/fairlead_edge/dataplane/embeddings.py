@@ -61,7 +61,7 @@ class Embeddings:
                 attempts.failed(step.target, attempt, error)
                 continue
             except asyncio.CancelledError:
-                call.abandoned(attempt)
+                attempts.abandoned(step.target, attempt)
                 raise
             finally:
                 attempts.ended()
@@ -69,7 +69,7 @@ class Embeddings:
             cost = cost_usd(response.usage, self._fleet.catalog.price(step.target))
             call.served(attempt, response.usage, cost, None, answer.status, response.provider_request_id)
             call.answering(step)
-            attempts.succeeded(step.target)
+            attempts.succeeded(step.target, answer.rate_limits)
             served = ServedBy(call, step, answer.warnings, cost)
             body = embeddings.render(response, request, str(step.target))
             self._runner.record(call, CallState.OK, 200)
