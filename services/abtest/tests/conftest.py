@@ -1,6 +1,7 @@
 """The abtest service on a real bus and database, in this process or as one of its own, with real simulators."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from fairlead_abtest.app import wire
 from fairlead_abtest.settings import AbtestSettings
-from fairlead_common.bus.rpc import RpcClient, RpcError, RpcUnavailable
+from fairlead_common.bus.rpc import RpcClient, RpcUnavailable
 from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import TestResultRecorded
 from fairlead_common.events.calls import Call, CallsCompleted
@@ -112,7 +114,6 @@ class Bench:
         self._claim_s = claim_s
         self._stack = AsyncExitStack()
         self.database = Database(dsn)
-        self.processes: list[asyncio.subprocess.Process] = []
 
     async def simulate(self, *vendors: str, latency: str = FAST) -> None:
         """Start simulators, and write the providers file that leads to them."""
@@ -146,11 +147,11 @@ class Bench:
 
     @asynccontextmanager
     async def service(self, **more: Any) -> AsyncIterator[None]:
-        """The service in this process, answering."""
-        stop = asyncio.Event()
-        task = asyncio.create_task(run("abtest", self.settings(**more), wire, stop))
+        """The service in this process, ready."""
+        settings, stop = self.settings(**more), asyncio.Event()
+        task = asyncio.create_task(run("abtest", settings, wire, stop))
         try:
-            await self._answers(task)
+            await self._ready(settings.http_port, task.done)
             yield
         finally:
             stop.set()
@@ -173,41 +174,31 @@ class Bench:
         return await self._start("fairlead_comparison", {})
 
     async def _start(self, module: str, own: dict[str, str]) -> asyncio.subprocess.Process:
+        port = free_port()
         shared = {
             "FAIRLEAD_NATS_URL": self.nats.url,
             "FAIRLEAD_POSTGRES_DSN": self._dsn,
-            "FAIRLEAD_HTTP_PORT": str(free_port()),
+            "FAIRLEAD_HTTP_PORT": str(port),
+            "FAIRLEAD_LOG_LEVEL": "WARNING",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD_")}
         started = await asyncio.create_subprocess_exec(
             sys.executable, "-m", module, env={**kept, **shared, **own}
         )
         self._stack.push_async_callback(_end, started)
-        self.processes.append(started)
+        await self._ready(port, lambda: started.returncode is not None)
         return started
 
-    async def _answers(self, task: "asyncio.Task[None]") -> None:
-        async with asyncio.timeout(60):
-            while not task.done():
-                if await self._answered():
-                    return
-                await asyncio.sleep(0.05)
-        task.result()
-
-    async def _answered(self) -> bool:
-        try:
-            await self.rpc.call(ops.LIST, ops.ListTests(workspace_id=1))
-        except (RpcUnavailable, RpcError):
-            return False
-        return True
-
-    async def ready(self) -> None:
-        """Wait until some process answers."""
-        async with asyncio.timeout(60):
-            while not await self._answered():
-                if self.processes and self.processes[-1].returncode is not None:
-                    raise RuntimeError(f"the last process ended with {self.processes[-1].returncode}")
-                await asyncio.sleep(0.05)
+    @staticmethod
+    async def _ready(port: int, ended: Callable[[], bool]) -> None:
+        """Wait until the service on that port is ready; at once when it has ended."""
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http, asyncio.timeout(60):
+            while not ended():
+                with contextlib.suppress(httpx.TransportError):
+                    if (await http.get("/readyz")).status_code == 200:
+                        return
+                await asyncio.sleep(0.02)
+        raise RuntimeError("the service ended instead of becoming ready; its output says why")
 
     async def create(self, workspace_id: int = 1, **fields: Any) -> ops.Test:
         test = ops.TestIn.model_validate(fields)

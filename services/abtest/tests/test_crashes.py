@@ -54,13 +54,11 @@ async def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing(bench: 
     await bench.simulate(*ARMS, latency=SLOW)
     await bench.comparison()
     first = await bench.process(calls_at_once=4)
-    await bench.ready()
     made = await bench.create(name="t", prompts=prompts(20), providers=ARMS)
     await bench.until(made.id, lambda test: test.jobs_done >= 8)
     first.kill()
     await first.wait()
     await bench.process(calls_at_once=4)
-    await bench.ready()
     done = await bench.completed(made.id)
     assert (done.jobs_done, done.jobs_failed) == (40, 0)
     await everything_once(bench, 40)
@@ -68,7 +66,6 @@ async def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing(bench: 
 
 
 MOMENTS = {
-    "sent": "SELECT 1 AS found",
     "writing": "SELECT 1 AS found FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"
     " AND application_name = 'fairlead-abtest' AND query LIKE 'INSERT INTO outbox%' UNION SELECT 1 FROM ab_test",
     "committed": "SELECT 1 AS found FROM ab_test WHERE name = 'committed'",
@@ -84,7 +81,6 @@ async def test_a_creation_that_is_killed_leaves_a_whole_test_or_none(bench: Any)
     await bench.comparison()
     for name, found in MOMENTS.items():
         process = await bench.process()
-        await bench.ready()
         creating = asyncio.create_task(bench.create(name=name, prompts=prompts(40), providers=ARMS))
         async with asyncio.timeout(30):
             while not await run_sql(bench.database, found):
@@ -93,7 +89,6 @@ async def test_a_creation_that_is_killed_leaves_a_whole_test_or_none(bench: Any)
         await process.wait()
         creating.cancel()
     await bench.process()
-    await bench.ready()
     tests = await run_sql(bench.database, "SELECT id, name, jobs FROM ab_test ORDER BY id")
     assert {"committed", "under way"} <= {each["name"] for each in tests}
     for each in tests:
@@ -108,7 +103,6 @@ async def test_the_bus_is_killed_in_the_middle(bench: Any) -> None:
     await bench.simulate(*ARMS, latency=SLOW)
     await bench.comparison()
     await bench.process(calls_at_once=4)
-    await bench.ready()
     made = await bench.create(name="t", prompts=prompts(15), providers=ARMS)
     await bench.until(made.id, lambda test: test.jobs_done >= 4)
     bench.nats.kill()
@@ -123,7 +117,6 @@ async def test_the_database_drops_every_connection_again_and_again(bench: Any) -
     await bench.simulate(*ARMS, latency=SLOW)
     await bench.comparison()
     await bench.process(calls_at_once=4)
-    await bench.ready()
     made = await bench.create(name="t", prompts=prompts(15), providers=ARMS)
     for milestone in (3, 8, 14, 20):
         await bench.until(made.id, lambda test, least=milestone: test.jobs_done >= least)

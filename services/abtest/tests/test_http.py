@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import pytest
 from fairlead_common.bus.rpc import RpcClient
 from fairlead_edge.control.app import build
 from nats.aio.client import Client
@@ -113,26 +112,26 @@ async def test_a_test_is_cancelled(bench: Any) -> None:
         await until(lambda: len(bench.recorder.calls) >= 2)
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ({"providers": ARMS}, "give either 'prompt' or a non-empty list 'prompts'"),
-        ({"prompt": "Why?", "providers": ["openai"]}, "body.providers"),
-        ({"prompt": "Why?", "providers": ["openai", "nobody"]}, "'nobody' is neither a configured provider"),
-        ({"prompt": "Why?", "providers": ARMS, "colour": "red"}, "body.colour"),
-        (
-            {"prompt": "Why?", "providers": ARMS, "params": {"max_tokens": 0}},
-            "'max_tokens' must be a whole number of at least 1",
-        ),
-        ({"prompt": "x\x00", "providers": ARMS}, "holds the character NUL"),
-    ],
-)
-async def test_bad_input_is_refused_with_a_reason(bench: Any, body: dict[str, Any], message: str) -> None:
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"providers": ARMS}, "give either 'prompt' or a non-empty list 'prompts'"),
+    ({"prompt": "Why?", "providers": ["openai"]}, "body.providers"),
+    ({"prompt": "Why?", "providers": ["openai", "nobody"]}, "'nobody' is neither a configured provider"),
+    ({"prompt": "Why?", "providers": ARMS, "colour": "red"}, "body.colour"),
+    (
+        {"prompt": "Why?", "providers": ARMS, "params": {"max_tokens": 0}},
+        "'max_tokens' must be a whole number of at least 1",
+    ),
+    ({"prompt": "x\x00", "providers": ARMS}, "holds the character NUL"),
+]
+
+
+async def test_bad_input_is_refused_with_a_reason(bench: Any) -> None:
     await bench.simulate(*ARMS)
     async with bench.service(), control(bench.client) as http:
-        refused = await http.post(BASE, json={"name": "t", **body})
-        assert refused.status_code == 422
-        assert message in refused.json()["error"]["message"]
+        for body, message in BAD:
+            refused = await http.post(BASE, json={"name": "t", **body})
+            assert refused.status_code == 422
+            assert message in refused.json()["error"]["message"]
         for path in ("/0", "/x", f"/{2**31}"):
             assert (await http.get(BASE + path)).status_code == 422
         assert (await http.get(f"{BASE}/4711")).json()["error"]["code"] == "unknown_test"

@@ -329,31 +329,29 @@ async def test_a_running_test_is_not_deleted_and_a_name_is_not_taken_twice(bench
             simulator.kill()
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"providers": ["openai", "openai"]}, "arms must differ"),
-        ({"providers": ["openai", "nobody"]}, "neither a configured provider"),
-        ({"params": {"temperature": "hot"}}, "params: 'temperature'"),
-        ({"params": {"model": "x"}}, "params.model cannot be set"),
-        ({"metric": "quality"}, "needs something to judge by"),
-        (
-            {"providers": ["openai", "anthropic/unheard-of"], "max_cost_usd": 1},
-            "the price of anthropic/unheard-of is unknown",
-        ),
-    ],
-)
-async def test_bad_input_is_refused_and_leaves_nothing(
-    bench: Any, fields: dict[str, Any], message: str
-) -> None:
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"providers": ["openai", "openai"]}, "arms must differ"),
+    ({"providers": ["openai", "nobody"]}, "neither a configured provider"),
+    ({"params": {"temperature": "hot"}}, "params: 'temperature'"),
+    ({"params": {"model": "x"}}, "params.model cannot be set"),
+    ({"metric": "quality"}, "needs something to judge by"),
+    (
+        {"providers": ["openai", "anthropic/unheard-of"], "max_cost_usd": 1},
+        "the price of anthropic/unheard-of is unknown",
+    ),
+]
+
+
+async def test_bad_input_is_refused_and_leaves_nothing(bench: Any) -> None:
     await bench.simulate("openai", "anthropic")
     async with bench.service():
-        with pytest.raises(RpcError) as refused:
-            await bench.create(
-                **{"name": "t", "prompt": "Why?", "providers": ["openai", "anthropic"], **fields}
-            )
-        assert (refused.value.status, refused.value.code) == (422, "invalid_test")
-        assert message in refused.value.message
+        for fields, message in BAD:
+            with pytest.raises(RpcError) as refused:
+                await bench.create(
+                    **{"name": "t", "prompt": "Why?", "providers": ["openai", "anthropic"], **fields}
+                )
+            assert (refused.value.status, refused.value.code) == (422, "invalid_test")
+            assert message in refused.value.message
     assert await query(bench.database, "SELECT id FROM ab_test UNION ALL SELECT 1 FROM outbox") == []
 
 

@@ -34,13 +34,13 @@ class AbtestApi:
         self,
         store: AbtestStore,
         records: Records,
-        relay: OutboxRelay,
+        jobs: OutboxRelay,
         clients: Mapping[str, ProviderClient],
         catalog: Callable[[], Catalog],
     ) -> None:
         self._store = store
         self._records = records
-        self._relay = relay
+        self._jobs = jobs
         self._clients = clients
         self._catalog = catalog
 
@@ -60,7 +60,7 @@ class AbtestApi:
             )
         except IntegrityError as error:
             raise _taken(test.name) from error
-        self._relay.wake()
+        self._jobs.wake()
         return await self._test(ops.OneTest(workspace_id=request.workspace_id, test_id=test_id))
 
     def _encode(self, arm: ops.Arm, request: ChatRequest) -> EncodedRequest:

@@ -26,7 +26,7 @@ from fairlead_abtest.handlers import Worker
 from fairlead_abtest.metrics import AbtestMetrics
 from fairlead_abtest.records import Records
 from fairlead_abtest.settings import AbtestSettings
-from fairlead_abtest.store import OWNER, AbtestStore
+from fairlead_abtest.store import JOBS_OUTBOX, RESULTS_OUTBOX, AbtestStore
 
 
 async def wire(runtime: Runtime) -> None:
@@ -39,12 +39,13 @@ async def wire(runtime: Runtime) -> None:
     now = datetime.now(UTC)
     catalog = CatalogNow([*built_in(now), *declared(specs, now)], tuple(clients))
     store = AbtestStore(runtime.database)
-    relay = OutboxRelay(runtime.database, OWNER, runtime.publisher.send)
+    jobs = OutboxRelay(runtime.database, JOBS_OUTBOX, runtime.publisher.send)
+    results = OutboxRelay(runtime.database, RESULTS_OUTBOX, runtime.publisher.send)
     metrics = AbtestMetrics(runtime.registry)
     records = Records(RpcClient(runtime.client))
-    api = AbtestApi(store, records, relay, clients, catalog)
-    worker = Worker(store, Caller(clients, catalog), relay, runtime.owner, settings, metrics)
-    completion = Completion(runtime.client, store, records, relay, metrics, settings.resend_every_s)
+    api = AbtestApi(store, records, jobs, clients, catalog)
+    worker = Worker(store, Caller(clients, catalog), results, runtime.owner, settings, metrics)
+    completion = Completion(runtime.client, store, records, jobs, metrics, settings.resend_every_s)
     completing = SnapshotLoop("abtest.completion", runtime.owner, completion.check, every_s=EVERY_S)
     for _ in range(settings.calls_at_once):  # each its own: a slow call holds up no other one's fetch
         consume(runtime.broker, ABTEST_JOBS, worker.on_job, in_flight=1)
@@ -57,7 +58,8 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.RESULTS, api.results)
     answer(runtime.broker, ops.ANALYSIS, api.analysis)
     runtime.spawn(partial(catalog.follower.follow, runtime.client))
-    runtime.spawn(relay.run)
+    runtime.spawn(jobs.run)
+    runtime.spawn(results.run)
     runtime.spawn(partial(completing.run, runtime.client))
 
 

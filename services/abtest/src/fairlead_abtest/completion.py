@@ -32,14 +32,14 @@ class Completion:
         client: Client,
         store: AbtestStore,
         records: Records,
-        relay: OutboxRelay,
+        jobs: OutboxRelay,
         metrics: AbtestMetrics,
         resend_every_s: float,
     ) -> None:
         self._client = client
         self._store = store
         self._records = records
-        self._relay = relay
+        self._jobs = jobs
         self._metrics = metrics
         self._resend_every_s = resend_every_s
         self._resend_at = time.monotonic() + resend_every_s
@@ -70,4 +70,4 @@ class Completion:
         if sent:
             self._metrics.resent.inc(sent)
             logger.warning("%d jobs were neither done nor queued; they are sent again", sent)
-            self._relay.wake()
+            self._jobs.wake()

@@ -35,14 +35,14 @@ class Worker:
         self,
         store: AbtestStore,
         caller: Caller,
-        relay: OutboxRelay,
+        results: OutboxRelay,
         owner: str,
         settings: AbtestSettings,
         metrics: AbtestMetrics,
     ) -> None:
         self._store = store
         self._caller = caller
-        self._relay = relay
+        self._results = results
         self._owner = owner
         self._settings = settings
         self._metrics = metrics
@@ -84,13 +84,13 @@ class Worker:
         frame = frame_message(self._settings.instance, job.event_id, call, now)
         await retrying(f"result of {job.event_id}", lambda: self._store.finish(result, frame))
         self._metrics.jobs.labels("failed" if outcome.error else "answered").inc()
-        self._relay.wake()
+        self._results.wake()
 
     async def _give_up(self, job: RunTestJob) -> None:
         logger.error("job %s of test %d is given up: its workers died over it", job.event_id, job.test_id)
         await self._store.finish(given_up(job, utc_now()), None)
         self._metrics.jobs.labels("given_up").inc()
-        self._relay.wake()
+        self._results.wake()
 
     @asynccontextmanager
     async def _alive(self, job: RunTestJob, message: NatsMessage) -> AsyncIterator[None]:

@@ -16,7 +16,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fairlead_abtest.domain.design import Design
 from fairlead_abtest.domain.jobs import Decision, Drop, Job, JobNow, Run, StopTest, TestNow, decide
 
-OWNER = "abtest"
+JOBS_OUTBOX = "abtest"
+RESULTS_OUTBOX = "abtest-results"
+"""Another owner, so that results do not queue behind the jobs of a large new test."""
 SUMMARY = (
     "t.id, t.workspace_id, t.name, left(t.prompt, 500) AS prompt, jsonb_array_length(t.prompts) AS prompt_count,"
     " t.providers, t.arms, t.repeats, t.metric, t.minimum_effect, t.alpha, t.max_cost_usd, t.max_concurrency, t.timeout_s,"
@@ -94,7 +96,7 @@ class AbtestStore:
                 ],
             )
             for message in messages:
-                await outbox.put(session, OWNER, message)
+                await outbox.put(session, JOBS_OUTBOX, message)
         return test_id
 
     async def tests(self, which: ListTests) -> list[RowMapping]:
@@ -208,12 +210,12 @@ class AbtestStore:
                 cost_usd=result.cost_usd,
             )
             if done:
-                await outbox.put(session, OWNER, result)
+                await outbox.put(session, RESULTS_OUTBOX, result)
             known = done or await _rows(
                 session, "SELECT 1 FROM ab_test_job WHERE event_id = :event_id", event_id=result.event_id
             )
             if frame is not None and (done or not known):
-                await outbox.put(session, OWNER, frame)
+                await outbox.put(session, RESULTS_OUTBOX, frame)
             return bool(done)
 
     async def finished(self) -> list[tuple[int, int]]:
@@ -229,8 +231,8 @@ class AbtestStore:
     async def resend(self, make_job: MakeJob) -> int:
         """Put the jobs of running tests that are waiting into the outbox again, unless it holds jobs already; how many."""
         async with self._database.transaction() as session:
-            query = "SELECT 1 FROM outbox WHERE owner = :owner AND subject LIKE 'abtest.jobs.%' LIMIT 1"
-            if await _rows(session, query, owner=OWNER):
+            query = "SELECT 1 FROM outbox WHERE owner = :owner LIMIT 1"
+            if await _rows(session, query, owner=JOBS_OUTBOX):
                 return 0
             rows = await _rows(
                 session,
@@ -244,7 +246,9 @@ class AbtestStore:
                 arm = Arm(asked="", provider=row["provider"], model=row["model"])
                 job = Job(row["position"], row["prompt_index"], row["repeat"], arm)
                 prompt = PromptIn.model_validate(row["prompt"])
-                await outbox.put(session, OWNER, make_job(row["ab_test_id"], job, prompt, row["params"]))
+                await outbox.put(
+                    session, JOBS_OUTBOX, make_job(row["ab_test_id"], job, prompt, row["params"])
+                )
             return len(rows)
 
     async def complete(self, test_id: int) -> bool:
