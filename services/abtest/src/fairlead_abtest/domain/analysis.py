@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from fairlead_common.operations import abtest as ops
@@ -46,7 +46,7 @@ def analyse(question: Question, observations: list[Observation]) -> ops.Analysis
         each for metric in _metrics(question) for each in _compared(table, metric, question, final=final)
     ]
     primary = [each for each in comparisons if each.metric == question.metric]
-    unit = "call" if plan.by_call else "prompt"
+    unit: Literal["prompt", "call"] = "call" if plan.by_call else "prompt"
     circumstances = Circumstances(
         METRICS[question.metric],
         question.minimum_effect,
@@ -63,7 +63,7 @@ def analyse(question: Question, observations: list[Observation]) -> ops.Analysis
         metric=question.metric,
         minimum_effect=question.minimum_effect,
         alpha=question.alpha,
-        unit=unit,  # type: ignore[arg-type]
+        unit=unit,
         planned_units=plan.units,
         verdict=verdict(plan.arms, primary, circumstances),
         arms=[_arm(table, arm, question.alpha, final=final) for arm in plan.arms],
