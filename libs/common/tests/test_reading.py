@@ -1,5 +1,6 @@
 """Reading streams back on a real server."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from fairlead_common.bus.reading import read_last, read_since
@@ -28,3 +29,12 @@ async def test_everything_since_a_time(nats_client: Client) -> None:
     assert await read_since(nats_client, "STATUS", "provider.status.1", middle + timedelta(days=1)) == []
     later = await read_since(nats_client, "STATUS", "provider.status.1", middle - timedelta(microseconds=5))
     assert [message.data for message in later] == [message.data for message in found[100:]]
+
+
+async def test_what_is_deleted_while_it_is_read_is_not_waited_for(nats_client: Client) -> None:
+    jetstream = nats_client.jetstream()
+    for i in range(20):
+        await jetstream.publish(f"provider.status.{i}", b"x")
+        reading = asyncio.create_task(read_last(nats_client, "STATUS", "provider.status.>"))
+        await jetstream.purge_stream("STATUS")
+        assert len(await reading) <= 1

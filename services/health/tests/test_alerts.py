@@ -30,6 +30,7 @@ def life(
     *,
     record: AlertRecord = QUIET,
     silenced: range = range(0),
+    inhibited: range = range(0),
     acknowledged: range = range(0),
 ) -> list[tuple[int, str]]:
     """(second, transition) of an alert whose rule is breached (!), clear (.) or unknown (?), second by second."""
@@ -41,7 +42,8 @@ def life(
             Breach({"!": True, ".": False, "?": None}[sign]),
             START + at,
             f"id-{at}",
-            suppressed=at in silenced,
+            silenced=at in silenced,
+            inhibited=at in inhibited,
             acknowledged_by="ann" if at in acknowledged else None,
         )
         if transition is not None:
@@ -90,6 +92,22 @@ def test_a_silence_delays_and_does_not_swallow(
     breaches: str, silenced: range, expected: list[tuple[int, str]]
 ) -> None:
     assert life(breaches, silenced=silenced) == expected
+
+
+@pytest.mark.parametrize(
+    ("breaches", "inhibited", "expected"),
+    [
+        ("!!!!!!!", range(10), []),
+        ("!!!!!!!", range(5), [(5, "firing")]),
+        ("!!!!!....", range(5), []),
+        ("!!!!!!!!", range(5, 7), [(3, "firing"), (5, "suppressed"), (7, "firing")]),
+        ("!!!!!!...", range(5, 10), [(3, "firing"), (5, "suppressed"), (8, "resolved")]),
+    ],
+)
+def test_a_worse_alert_keeps_it_from_beginning(
+    breaches: str, inhibited: range, expected: list[tuple[int, str]]
+) -> None:
+    assert life(breaches, inhibited=inhibited) == expected
 
 
 @pytest.mark.parametrize(
@@ -162,11 +180,11 @@ STEPS = st.lists(
 def test_for_every_history(steps: list[tuple[bool | None, float, bool, str | None]], rule: AlertRule) -> None:
     """Sequences count transitions; an episode begins once, ends at most once, and keeps its id in between."""
     record, now, episodes = QUIET, START, list[list[AlertStatus]]()
-    for position, (breached, wait_s, suppressed, by) in enumerate(steps):
+    for position, (breached, wait_s, silenced, by) in enumerate(steps):
         now += wait_s
         before = record
         record, transition = judge(
-            record, rule, Breach(breached), now, str(position), suppressed=suppressed, acknowledged_by=by
+            record, rule, Breach(breached), now, str(position), silenced=silenced, acknowledged_by=by
         )
         assert record.sequence - before.sequence == (transition is not None)
         if transition is None:

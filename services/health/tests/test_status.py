@@ -131,7 +131,7 @@ def test_from_the_fourth_change_on_each_makes_good_news_last_twice_as_long() -> 
             now, count = now + 1, count + 1
             record = observe(record, seen("."), now, RULES)
         wanted.append(count)
-    assert wanted == [2, 2, 8, 32, 32, 32]
+    assert wanted == [2, 2, 8, 32, 64, 64]
     assert flapping(record, now, RULES)
     assert not flapping(record, now + RULES.flap_window_s, RULES)
 

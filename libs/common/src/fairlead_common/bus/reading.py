@@ -8,18 +8,20 @@ from typing import Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 BATCH: Final = 256
-TIMEOUT_S: Final = 5.0
-FORGOTTEN_S: Final = 30.0
+TIMEOUT_S: Final = 10.0
+POLL_S: Final = 0.2
+FORGOTTEN_S: Final = 5.0
 
 
 async def read_last(client: Client, stream: str, subject: str) -> list[Msg]:
     """The last message of each subject that matches ``subject``, oldest first.
 
     Raises:
-        nats.errors.Error, OSError: the bus does not answer; reading again is safe.
+        nats.errors.Error, OSError, TimeoutError: the bus does not answer; reading again is safe.
     """
     return await _read(client, stream, subject, ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT))
 
@@ -47,15 +49,21 @@ async def _read(client: Client, stream: str, subject: str, config: ConsumerConfi
     jetstream = client.jetstream(timeout=TIMEOUT_S)
     subscription = await jetstream.pull_subscribe(subject, stream=stream, config=config)
     try:
-        found: list[Msg] = []
-        pending = (await subscription.consumer_info()).num_pending
-        while pending:
-            found += await subscription.fetch(BATCH, timeout=TIMEOUT_S)
-            pending = found[-1].metadata.num_pending
+        async with asyncio.timeout(TIMEOUT_S):
+            found = await _all(subscription)
     except NatsError:
         cancelled_after_all()
         raise
     finally:
         with contextlib.suppress(NatsError, OSError):
             await subscription.unsubscribe()
+    return found
+
+
+async def _all(subscription: JetStreamContext.PullSubscription) -> list[Msg]:
+    """What is there now, although some of it may be deleted or expire in the meantime."""
+    found: list[Msg] = []
+    while (await subscription.consumer_info()).num_pending:
+        with contextlib.suppress(TimeoutError):
+            found += await subscription.fetch(BATCH, timeout=POLL_S)
     return found

@@ -8,12 +8,13 @@ fingerprint only grows, so that a transition sent twice is recognised::
                           firing, suppressed --(somebody looks after it)--> acknowledged
                           firing, suppressed, acknowledged --(clear)--> resolved = quiet
 
-An alert that is suppressed when it begins fires as soon as nothing suppresses it any more, unless it is about to
-resolve: a silence delays, it does not swallow.
+An alert that is silenced when it begins fires as soon as it is not silenced any more, unless it is about to resolve: a
+silence delays, it does not swallow.
 """
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cache
 
 from fairlead_common.events.alerts import AlertRaised, AlertStatus, Severity
 
@@ -89,6 +90,7 @@ class AlertRecord:
 QUIET = AlertRecord()
 
 
+@cache
 def fingerprint(name: str, provider: str) -> str:
     """Identity of an alert: hash of its sorted identity labels."""
     labels = "\x1f".join(
@@ -119,45 +121,47 @@ def judge(
     now: float,
     alert_id: str,
     *,
-    suppressed: bool = False,
+    silenced: bool = False,
+    inhibited: bool = False,
     acknowledged_by: str | None = None,
 ) -> tuple[AlertRecord, AlertStatus | None]:
     """The record afterwards, and the transition if there was one.
 
     Args:
         alert_id: of the episode, should one begin.
-        suppressed: somebody has silenced this alert, or a worse one of the same provider makes it superfluous.
+        silenced: somebody does not want to be told of it.
+        inhibited: a worse alert of the same provider makes it superfluous, so that it does not even begin.
         acknowledged_by: who looks after the open episode, if anybody does.
     """
     record = _timed(record, breach, now)
     if record.alert_id is None:
-        if not breach.breached or not _lasts(record.breached_since, now, rule.for_s):
+        if inhibited or not breach.breached or not _lasts(record.breached_since, now, rule.for_s):
             return record, None
         record = replace(record, alert_id=alert_id, starts_at=now, told=None, acknowledged_by=None)
     elif breach.breached is False and _lasts(record.clear_since, now, rule.keep_s):
         return AlertRecord(record.sequence + 1), AlertStatus.RESOLVED
-    else:
-        record = replace(record, acknowledged_by=acknowledged_by or record.acknowledged_by)
-    return _said(record, suppressed or (record.told is AlertStatus.SUPPRESSED and breach.breached is False))
+    elif acknowledged_by is not None:
+        record = replace(record, acknowledged_by=acknowledged_by)
+    ending = record.told is AlertStatus.SUPPRESSED and breach.breached is False
+    return _said(record, suppressed=silenced or inhibited or ending)
 
 
 def _timed(record: AlertRecord, breach: Breach, now: float) -> AlertRecord:
     match breach.breached:
         case None:
             return record
-        case True:
-            since = record.breached_since if record.breached_since is not None else now
-            return replace(record, breached_since=since, clear_since=None)
-        case False:
-            since = record.clear_since if record.clear_since is not None else now
-            return replace(record, breached_since=None, clear_since=since)
+        case True if record.breached_since is None:
+            return replace(record, breached_since=now, clear_since=None)
+        case False if record.clear_since is None:
+            return replace(record, breached_since=None, clear_since=now)
+    return record
 
 
 def _lasts(since: float | None, now: float, length_s: float) -> bool:
     return since is not None and now - since >= length_s
 
 
-def _said(record: AlertRecord, suppressed: bool) -> tuple[AlertRecord, AlertStatus | None]:
+def _said(record: AlertRecord, *, suppressed: bool) -> tuple[AlertRecord, AlertStatus | None]:
     """What must be said of an open episode, unless it was said already."""
     if record.acknowledged_by is not None:
         status = AlertStatus.ACKNOWLEDGED

@@ -8,10 +8,19 @@ from fairlead_health.domain.status import KEPT_S, Record, StatusSettings, window
 
 UNSEEN = Breach(None)
 
+Figures = tuple[int, int, float | None]
+"""Calls, failures, mean latency in ms."""
+
+
+def figures_of(record: Record, now: float) -> Figures:
+    """Of the last five minutes, or since the last recovery."""
+    return window(record, now, min(KEPT_S, now - record.judged_from))
+
 
 def breach(
     rule: AlertRule,
     record: Record,
+    figures: Figures,
     now: float,
     settings: StatusSettings,
     probe_interval_s: int | None,
@@ -20,16 +29,18 @@ def breach(
     """Apply ``rule``.
 
     Args:
+        figures: what ``figures_of`` says of the record.
         probe_interval_s: how often the provider is to be probed; None = not at all.
         watched_from: Unix time since which this process hears all calls.
     """
-    calls = window(record, now, KEPT_S)[0]
     if rule is alerts.PROBES_LOST:
         return _probes_lost(record, now, probe_interval_s, watched_from)
     if rule is alerts.DOWN or rule is alerts.DEGRADED:
         wanted = Status.DOWN if rule is alerts.DOWN else Status.DEGRADED
-        return UNSEEN if record.status is Status.UNKNOWN else Breach(record.status is wanted, samples=calls)
-    return _beyond(rule, record, now, settings)
+        return (
+            UNSEEN if record.status is Status.UNKNOWN else Breach(record.status is wanted, samples=figures[0])
+        )
+    return _beyond(rule, record, figures, settings)
 
 
 def _probes_lost(record: Record, now: float, probe_interval_s: int | None, watched_from: float) -> Breach:
@@ -43,12 +54,9 @@ def _probes_lost(record: Record, now: float, probe_interval_s: int | None, watch
     return Breach(silent_s > limit_s, silent_s)
 
 
-def _beyond(rule: AlertRule, record: Record, now: float, settings: StatusSettings) -> Breach:
-    """A figure of the last five minutes, or since the last recovery, against its threshold.
-
-    Few calls say nothing, unless the provider is well.
-    """
-    calls, failures, latency_ms = window(record, now, min(KEPT_S, now - record.judged_from))
+def _beyond(rule: AlertRule, record: Record, figures: Figures, settings: StatusSettings) -> Breach:
+    """A figure against its threshold. Few calls say nothing, unless the provider is well."""
+    calls, failures, latency_ms = figures
     if calls < settings.min_calls or rule.threshold is None:
         return Breach(False if record.status is Status.HEALTHY and not failures else None, samples=calls)
     value = failures / calls if rule is alerts.HIGH_ERROR_RATE else latency_ms

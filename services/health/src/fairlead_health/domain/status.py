@@ -30,11 +30,13 @@ class StatusSettings:
     window_s: float = 30.0
     min_calls: int = 10
     """Fewer calls in the window decide nothing by their share."""
+    min_failures: int = 3
+    """Nor do fewer failures."""
     down_share: float = 0.5
     degraded_share: float = 0.1
     recovered_share: float = 0.05
     """A degraded provider stays so until fewer calls than this share fail."""
-    flap_window_s: float = 300.0
+    flap_window_s: float = 900.0
     flap_changes: int = 4
     """From this many changes in the flap window on, good news must last twice as long for each further change."""
 
@@ -115,7 +117,7 @@ Observation = CallSeen | MaintenanceSet | Unwatched | Tick
 KEPT_S = 300.0
 CHANGES_KEPT = 8
 REFS_KEPT = 3
-MAX_PATIENCE = 16
+MAX_PATIENCE = 32
 
 
 def observe(record: Record, observation: Observation, now: float, settings: StatusSettings) -> Record:
@@ -180,7 +182,8 @@ def judged(record: Record, now: float, settings: StatusSettings) -> Record:
     if record.maintenance:
         return record
     calls, failures, _ = window(record, now, min(settings.window_s, now - record.judged_from))
-    share = failures / calls if calls >= settings.min_calls else 0.0
+    enough = calls >= settings.min_calls and failures >= settings.min_failures
+    share = failures / calls if enough else 0.0
     failed = f"{failures} of {calls} calls failed in {settings.window_s:g} s"
     failing = record.failures_in_row >= settings.failures_to_down
     if failing and _quiet_for(record.last_success, now, settings.failing_s):

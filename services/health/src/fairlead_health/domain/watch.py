@@ -13,7 +13,7 @@ from fairlead_common.events.health import Evidence, ProviderStatus
 
 from fairlead_health.domain import alerts
 from fairlead_health.domain.alerts import QUIET, AlertRecord, AlertRule, Breach, fingerprint, judge
-from fairlead_health.domain.breaches import breach
+from fairlead_health.domain.breaches import breach, figures_of
 from fairlead_health.domain.score import Availability, Span, availability, score
 from fairlead_health.domain.status import (
     KEPT_S,
@@ -102,10 +102,11 @@ def alerted(
     watch: Watch, now: float, settings: StatusSettings, around: Surroundings, make_id: Callable[[], str]
 ) -> tuple[Watch, list[AlertRaised]]:
     """The watch after all rules were applied, and what is to be told."""
-    told = []
+    told, record = [], watch.record
+    figures = figures_of(record, now)
     for rule in alerts.RULES:
-        found = breach(rule, watch.record, now, settings, around.probe_interval_s, around.watched_from)
-        identity = fingerprint(rule.name, watch.record.provider)
+        found = breach(rule, record, figures, now, settings, around.probe_interval_s, around.watched_from)
+        identity = fingerprint(rule.name, record.provider)
         before = watch.alerts.get(identity, QUIET)
         inhibited = _inhibitor(watch, rule)
         after, transition = judge(
@@ -113,8 +114,9 @@ def alerted(
             rule,
             found,
             now,
-            make_id(),
-            suppressed=inhibited is not None or _silenced(around.silences, watch.record.provider, rule.name),
+            make_id() if before.alert_id is None and found.breached else "",
+            silenced=_silenced(around.silences, record.provider, rule.name),
+            inhibited=inhibited is not None,
             acknowledged_by=around.acknowledged.get(before.alert_id or ""),
         )
         if after is not before:
@@ -122,7 +124,7 @@ def alerted(
         if transition is not None:
             episode = replace(before, sequence=after.sequence) if after.alert_id is None else after
             event = _event(watch, rule, found, episode, transition, now, around, make_id())
-            flap = flapping(watch.record, now, settings)
+            flap = flapping(record, now, settings)
             told.append(event.model_copy(update={"inhibited_by": inhibited, "flap": flap}))
     return watch, told
 
