@@ -151,12 +151,12 @@ async def test_schedules_are_changed_and_probes_run_by_hand(
 
     async with running(nats_url, postgres_dsn, providers):
         await observer.until_status("openai", "healthy")
-        await until_scheduled(nats_client, {"probes.schedule.openai": "@every 300s"})
+        await until_scheduled(nats_client, {"probes.schedule.openai": "@every 240s"})
         (probe,) = (await rpc.call(ops.PROBES, Empty())).probes
         assert (probe.provider, probe.kind, probe.interval_s, probe.enabled) == (
             "openai",
             "completion",
-            300,
+            240,
             True,
         )
         put = ops.PutProbe(provider="openai", probe=ops.ProbeIn(kind="streaming", interval_s=120))

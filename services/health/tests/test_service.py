@@ -3,9 +3,12 @@
 from pathlib import Path
 
 from fairlead_common.db.database import Database
+from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.events.health import ProviderStatus
+from fairlead_common.ids import stamp
 from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_health.windows import WindowStore
 from fairlead_simulator.testing import Running
 from fairlead_simulator.testing import running as simulator
 from nats.aio.client import Client
@@ -91,3 +94,19 @@ async def test_a_provider_dies_under_traffic_and_comes_back(
             assert await rows(database, "SELECT provider, status FROM provider_health") == [
                 ("openai", "healthy")
             ]
+
+
+async def test_a_restart_does_not_forget_the_last_minutes(
+    nats_url: str, postgres_dsn: str, database: Database, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    earlier = [call(attempt("openai", duration_ms=400.0), age_s=150) for _ in range(8)]
+    earlier += [call(attempt("openai", ErrorClass.SERVER_ERROR), age_s=150) for _ in range(2)]
+    earlier += [call(attempt("openai", ErrorClass.RATE_LIMITED), age_s=150) for _ in range(5)]
+    frame = CallsCompleted(**stamp(), source="edge-1", calls=tuple(earlier))
+    await WindowStore(database).add([frame])
+    async with running(nats_url, postgres_dsn, providers_file(tmp_path, openai=openai.url)):
+        state = await observer.until_status("openai", "healthy")
+        assert state.error_rate is not None
+        assert 2 / 13 < state.error_rate < 2 / 10  # and the probes of now
+        assert state.avg_latency_ms is not None
+        assert state.avg_latency_ms > 200

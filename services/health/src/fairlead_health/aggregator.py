@@ -30,6 +30,7 @@ from sqlalchemy import RowMapping
 from fairlead_health.domain import alerts as rules
 from fairlead_health.domain.score import Span
 from fairlead_health.domain.status import (
+    KEPT_S,
     CallSeen,
     MaintenanceSet,
     Observation,
@@ -39,6 +40,7 @@ from fairlead_health.domain.status import (
     Unwatched,
     counted,
     resumed,
+    seeded,
 )
 from fairlead_health.domain.watch import (
     DAY_S,
@@ -55,12 +57,14 @@ from fairlead_health.schedules import Schedules
 from fairlead_health.settings import HealthSettings
 from fairlead_health.store import HealthStore
 from fairlead_health.telling import Teller
+from fairlead_health.windows import WindowStore, seconds_of
 
 logger = logging.getLogger(__name__)
 
 JOB: Final = "health.aggregator"
 TICK_S: Final = 0.5
 LOOK_S: Final = 0.5
+MINUTE: Final = timedelta(minutes=1)
 CATCH_UP_S: Final = 2.0
 """At most this long a new holder waits until it has heard what there was to hear."""
 
@@ -72,6 +76,7 @@ class Aggregator:
         self,
         client: Client,
         store: HealthStore,
+        windows: WindowStore,
         publisher: JetStreamPublisher,
         prober: Prober,
         providers: tuple[str, ...],
@@ -80,6 +85,7 @@ class Aggregator:
     ) -> None:
         self._client = client
         self._store = store
+        self._windows = windows
         self._publisher = publisher
         self._prober = prober
         self._providers = providers
@@ -96,6 +102,7 @@ class Aggregator:
         self._probes: Mapping[str, RowMapping] = {}
         self._settings_known = False
         self._days_known = False
+        self._figures_known = False
         self._teller: Teller | None = None
         self._judging = False
         self._told_at: dict[str, float] = {}
@@ -219,12 +226,25 @@ class Aggregator:
                 for provider in self._providers:
                     rows = await self._store.history(provider, since, 5000)
                     self._watches[provider] = _with_days(self._watches[provider], rows)
+                await self._know_figures()
         except Exception as error:
             if not is_away(error):
                 raise
             logger.warning("the states of the last day are not known yet: %s", type(error).__name__)
             return
         self._days_known = True
+
+    async def _know_figures(self) -> None:
+        """The minutes before this process heard anything, once."""
+        if self._figures_known:
+            return
+        heard_from = datetime.fromtimestamp(self._around.watched_from - self._rules.window_s, UTC)
+        for provider in self._providers:
+            rows = await self._windows.minutes(provider, heard_from - timedelta(seconds=KEPT_S))
+            earlier = seconds_of(row for row in rows if row["at"] <= heard_from - MINUTE)
+            watch = self._watches[provider]
+            self._watches[provider] = replace(watch, record=seeded(watch.record, earlier))
+        self._figures_known = True
 
     def _observe(self, provider: str, observation: Observation, now: float) -> None:
         before = self._watches[provider]

@@ -60,7 +60,7 @@ async def wire(runtime: Runtime) -> None:
     )
     api = HealthApi(runtime.client, store, windows, prober, providers, default_probe)
     aggregator = Aggregator(
-        runtime.client, store, runtime.publisher, prober, providers, settings, runtime.owner
+        runtime.client, store, windows, runtime.publisher, prober, providers, settings, runtime.owner
     )
     consume_batches(runtime.broker, HEALTH_CALLS, api.on_frames)
     consume(runtime.broker, HEALTH_PROBES, prober.on_tick)

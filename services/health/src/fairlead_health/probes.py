@@ -109,9 +109,9 @@ class Prober:
                 await asyncio.sleep(jitter_s(provider, probe.interval_s))
             call = await self.run(provider, probe)
             for _ in range(CONFIRMATIONS):
+                await asyncio.sleep(CONFIRM_BAD_S if call.state is CallState.FAILED else CONFIRM_GOOD_S)
                 if not contradicts(call, self._status_of(provider)):
                     break
-                await asyncio.sleep(CONFIRM_BAD_S if call.state is CallState.FAILED else CONFIRM_GOOD_S)
                 call = await self.run(provider, probe)
         except Exception as error:
             if not is_away(error):

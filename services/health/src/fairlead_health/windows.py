@@ -16,6 +16,8 @@ from fairlead_common.outcomes import Bucket, ErrorClass
 from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fairlead_health.domain.status import Second
+
 MINUTES: Final = {"1m": timedelta(minutes=1), "5m": timedelta(minutes=5), "1h": timedelta(hours=1)}
 HOURS: Final = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 MINUTES_KEPT: Final = timedelta(hours=3)
@@ -77,6 +79,23 @@ def by_hour(sums: Mapping[Key, Sum]) -> dict[Key, Sum]:
     for (provider, model, minute), each in sums.items():
         found.setdefault((provider, model, minute.replace(minute=0)), Sum()).add(each)
     return found
+
+
+def seconds_of(minutes: Iterable[RowMapping]) -> tuple[Second, ...]:
+    """Minutes of a provider, as if all of their calls had ended with their last second. Limits are left out."""
+    by_minute: dict[datetime, Sum] = {}
+    for row in minutes:
+        by_minute.setdefault(row["at"], Sum()).add(_sum(row))
+    return tuple(
+        Second(
+            at=int(at.timestamp()) + 59,
+            calls=total.calls - _limited(total),
+            failures=total.failures,
+            latency_sum_ms=(sketch.mean(total.latency) or 0.0) * sum(total.latency.values()),
+            latencies=sum(total.latency.values()),
+        )
+        for at, total in sorted(by_minute.items())
+    )
 
 
 def windows_of(minutes: Iterable[RowMapping], hours: Iterable[RowMapping], now: datetime) -> list[Window]:
@@ -221,7 +240,7 @@ def _sum(row: RowMapping) -> Sum:
 
 def _window(name: str, model: str | None, found: Sum) -> Window:
     """A limit is no failure and no success: it counts in neither part of the error rate."""
-    limited = sum(count for error, count in found.classes.items() if error in LIMITS)
+    limited = _limited(found)
     judged = found.calls - limited
     return Window(
         window=name,
@@ -238,6 +257,10 @@ def _window(name: str, model: str | None, found: Sum) -> Window:
         ttft_p50_ms=_ms(found.ttft, 0.5),
         ttft_p95_ms=_ms(found.ttft, 0.95),
     )
+
+
+def _limited(found: Sum) -> int:
+    return sum(count for error, count in found.classes.items() if error in LIMITS)
 
 
 def _ms(values: sketch.Sketch, q: float) -> float | None:

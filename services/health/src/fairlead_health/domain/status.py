@@ -212,6 +212,13 @@ def _better(record: Record, share: float, now: float, settings: StatusSettings) 
     return record
 
 
+def seeded(record: Record, earlier: tuple[Second, ...]) -> Record:
+    """With counts of the time before anything was heard here: they show in the figures."""
+    first = record.seconds[0].at if record.seconds else None
+    kept = tuple(second for second in earlier if first is None or second.at < first)
+    return replace(record, seconds=(*kept, *record.seconds))
+
+
 def resumed(
     record: Record,
     status: Status,
