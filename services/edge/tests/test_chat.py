@@ -232,7 +232,10 @@ async def test_failures_before_the_first_token_stay_unseen(
             assert "gemini" in text_of(found)
         call = await only_call(edge)
         assert (call.state, call.failover, call.provider) == (CallState.OK, True, "google")
-        assert [attempt.provider for attempt in call.attempts] == [vendor, "google"]
+        assert [(attempt.provider, attempt.reason) for attempt in call.attempts] == [
+            (vendor, "primary"),
+            ("google", "failover"),
+        ]
         assert call.attempts[0].error_class is not None
         if expected is not None:
             assert call.attempts[0].error_class is expected
