@@ -200,14 +200,15 @@ class Fleet:
                 await asyncio.sleep(0.05)
 
     async def until_controller(self, instance: str) -> None:
-        """Wait until this replica controls the fleet."""
+        """Wait until this replica controls the fleet, and a snapshot is there for the next one to go on from."""
         leases = SnapshotPublisher(self.client, "leases")
         async with asyncio.timeout(30):
             while True:
                 found = await leases.read("failover.controller")
                 if found is not None and found[1].decode().partition(":")[0] == instance:
-                    return
+                    break
                 await asyncio.sleep(0.05)
+        await until(lambda: bool(self.seen))
 
     async def act(self, operation: Any, provider: str) -> ops.FailoverState:
         """An operator acts, as soon as there is somebody to act."""
