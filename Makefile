@@ -30,7 +30,7 @@ types: $(SYNCED)
 	$(RUN)/mypy
 
 tests: $(SYNCED)
-	$(RUN)/pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST)
+	$(RUN)/pytest -q -n $(WORKERS) --dist loadfile $(PYTEST)
 
 format: $(SYNCED) ## format and mend what can be mended by machine
 	$(RUN)/ruff check --fix .

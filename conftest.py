@@ -20,13 +20,6 @@ from nats.aio.client import Client
 from tests.support.servers import NatsServer
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers: a file stays together (its fixtures are made once), and so do all that share the stack."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("stack" if folder == "e2e" else str(item.path)))
-
-
 @pytest.fixture
 async def nats_server(tmp_path: Path) -> AsyncIterator[NatsServer]:
     """A fresh server with the whole topology applied."""
