@@ -54,6 +54,14 @@ class Seen:
     warnings: str = ""
 
 
+@dataclass(frozen=True)
+class Clients:
+    """The official SDKs, pointed at the edge."""
+
+    openai: openai.AsyncOpenAI
+    anthropic: anthropic.AsyncAnthropic
+
+
 Check = Callable[[Seen], bool]
 
 
@@ -200,20 +208,20 @@ def openai_features() -> list[Feature]:
     ]
 
 
-async def ask_openai(edge: RunningEdge, model: str, body: dict[str, Any], *, stream: bool) -> Seen:
+async def ask_openai(clients: Clients, model: str, body: dict[str, Any], *, stream: bool) -> Seen:
     """One chat with the OpenAI SDK."""
     asked = {"messages": HELLO, **body, "model": model}
-    async with openai.AsyncOpenAI(base_url=f"{edge.url}/v1", api_key=ADMIN, max_retries=0) as client:
-        create: Any = client.chat.completions.with_raw_response.create
-        if not stream:
-            raw = await create(**asked, extra_headers=ALONE)
-            found = _whole(raw.parse())
-        else:
-            options = {"include_usage": True}
-            raw = await create(**asked, stream=True, stream_options=options, extra_headers=ALONE)
-            found = await _streamed(raw.parse())
-        found.warnings = raw.headers.get("x-fairlead-warnings", "")
-        return found
+    client = clients.openai
+    create: Any = client.chat.completions.with_raw_response.create
+    if not stream:
+        raw = await create(**asked, extra_headers=ALONE)
+        found = _whole(raw.parse())
+    else:
+        options = {"include_usage": True}
+        raw = await create(**asked, stream=True, stream_options=options, extra_headers=ALONE)
+        found = await _streamed(raw.parse())
+    found.warnings = raw.headers.get("x-fairlead-warnings", "")
+    return found
 
 
 def _whole(answer: Any) -> Seen:
@@ -318,19 +326,19 @@ def anthropic_features() -> list[Feature]:
     ]
 
 
-async def ask_anthropic(edge: RunningEdge, model: str, body: dict[str, Any], *, stream: bool) -> Seen:
+async def ask_anthropic(clients: Clients, model: str, body: dict[str, Any], *, stream: bool) -> Seen:
     """One message with the Anthropic SDK."""
     asked = {"messages": HELLO, "max_tokens": 500, **body, "model": model}
-    async with anthropic.AsyncAnthropic(base_url=edge.url, api_key=ADMIN, max_retries=0) as client:
-        if not stream:
-            create: Any = client.messages.with_raw_response.create
-            raw = await create(**asked, extra_headers=ALONE)
-            message, warnings = await raw.parse(), raw.headers.get("x-fairlead-warnings", "")
-        else:
-            streaming: Any = client.messages.stream
-            async with streaming(**asked, extra_headers=ALONE) as events:
-                message = await events.get_final_message()
-                warnings = events.response.headers.get("x-fairlead-warnings", "")
+    client = clients.anthropic
+    if not stream:
+        create: Any = client.messages.with_raw_response.create
+        raw = await create(**asked, extra_headers=ALONE)
+        message, warnings = await raw.parse(), raw.headers.get("x-fairlead-warnings", "")
+    else:
+        streaming: Any = client.messages.stream
+        async with streaming(**asked, extra_headers=ALONE) as events:
+            message = await events.get_final_message()
+            warnings = events.response.headers.get("x-fairlead-warnings", "")
     text = "".join(block.text for block in message.content if block.type == "text")
     calls = [(block.name, block.input) for block in message.content if block.type == "tool_use"]
     return Seen(text, calls, message.stop_reason, message.usage, choices=1, warnings=warnings)
@@ -398,18 +406,18 @@ def responses_features() -> list[Feature]:
     ]
 
 
-async def ask_responses(edge: RunningEdge, model: str, body: dict[str, Any], *, stream: bool) -> Seen:
+async def ask_responses(clients: Clients, model: str, body: dict[str, Any], *, stream: bool) -> Seen:
     """One response with the OpenAI SDK."""
     asked = {"input": HELLO, "store": False, **body, "model": model}
-    async with openai.AsyncOpenAI(base_url=f"{edge.url}/v1", api_key=ADMIN, max_retries=0) as client:
-        create: Any = client.responses.with_raw_response.create
-        raw = await create(**asked, stream=stream, extra_headers=ALONE)
-        answer: Any = raw.parse()
-        if stream:
-            last: Any = None
-            async for event in answer:
-                last = event
-            answer = last.response  # a stream ends with the whole response
+    client = clients.openai
+    create: Any = client.responses.with_raw_response.create
+    raw = await create(**asked, stream=stream, extra_headers=ALONE)
+    answer: Any = raw.parse()
+    if stream:
+        last: Any = None
+        async for event in answer:
+            last = event
+        answer = last.response  # a stream ends with the whole response
     calls = [
         (item.name, json.loads(item.arguments)) for item in answer.output if item.type == "function_call"
     ]
@@ -425,10 +433,10 @@ CALLERS: dict[str, tuple[Ask, Callable[[], list[Feature]]]] = {
 }
 
 
-async def cell(edge: RunningEdge, ask: Ask, feature: Feature, model: str, *, stream: bool) -> str:
+async def cell(clients: Clients, ask: Ask, feature: Feature, model: str, *, stream: bool) -> str:
     """works, ``told: ...``, ``refused: ...``, or ``LOST: ...`` when something is missing and nobody said so."""
     try:
-        seen = await ask(edge, model, feature.body, stream=stream)
+        seen = await ask(clients, model, feature.body, stream=stream)
     except (openai.APIStatusError, anthropic.APIStatusError) as error:
         reason = re.search(r"lacks [a-z_, ]+|: unsupported", error.message)
         return f"refused ({reason[0]})" if error.status_code == 400 and reason else f"LOST: {error}"
@@ -452,11 +460,16 @@ async def matrix(edge: RunningEdge, caller: str) -> dict[tuple[str, str], str]:
     """(feature, vendor) to what became of it, whole and streamed."""
     ask, features = CALLERS[caller]
     found = {}
-    for feature in features():
-        for vendor, model in MODELS.items():
-            whole = await cell(edge, ask, feature, model, stream=False)
-            streamed = await cell(edge, ask, feature, model, stream=True)
-            found[feature.name, vendor] = whole if whole == streamed else f"{whole}; streamed: {streamed}"
+    async with (
+        openai.AsyncOpenAI(base_url=f"{edge.url}/v1", api_key=ADMIN, max_retries=0) as one,
+        anthropic.AsyncAnthropic(base_url=edge.url, api_key=ADMIN, max_retries=0) as other,
+    ):
+        clients = Clients(one, other)
+        for feature in features():
+            for vendor, model in MODELS.items():
+                whole = await cell(clients, ask, feature, model, stream=False)
+                streamed = await cell(clients, ask, feature, model, stream=True)
+                found[feature.name, vendor] = whole if whole == streamed else f"{whole}; streamed: {streamed}"
     return found
 
 
