@@ -220,3 +220,32 @@ async def test_replicas_share_the_ticks_and_each_is_executed_once(
         probes = [each for each in await openai.requests() if each["path"].endswith("completions")]
         assert len(set(ticks)) == len(ticks)
         assert len(ticks) - 1 <= len(probes) <= len(ticks)
+
+
+async def test_states_and_alerts_outlive_the_loss_of_all_that_the_bus_had(
+    nats_url: str,
+    postgres_dsn: str,
+    database: Database,
+    nats_client: Client,
+    openai: Running,
+    observer: Observer,
+    tmp_path: Path,
+) -> None:
+    async def saved() -> bool:
+        return bool(await rows(database, "SELECT 1 FROM alert"))
+
+    providers, jetstream = providers_file(tmp_path, openai=openai.url), nats_client.jetstream()
+    async with running(nats_url, postgres_dsn, providers):
+        await observer.until_status("openai", "healthy")
+        await die(nats_client, openai)
+        await observer.until_status("openai", "down")
+        await observer.until_alerts(["firing"], DOWN)
+        await eventually(saved)
+    for stream in ("STATUS", "ALERTS", "KV_provider-status", "KV_alerts-active"):
+        await jetstream.purge_stream(stream)
+    async with running(nats_url, postgres_dsn, providers):
+        await openai.clear()
+        await observer.until_status("openai", "healthy")
+        (resolved,) = await observer.until_alerts(["resolved"], DOWN)
+        assert resolved.sequence == 2
+        assert [event.state.sequence for event in await observer.events("openai") if event.changed] == [2, 3]

@@ -1,7 +1,7 @@
 """Reading back what was told before, by this process or another: from the streams, the bucket and the database.
 
 Each may be ahead of the others or empty; per provider and per alert the highest sequence counts. The database is asked,
-but not waited for: states and alerts can be had from the bus alone.
+but waited for only when the bus knows nothing: sequences must not begin anew.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from fairlead_common.bus.reading import read_last
 from fairlead_common.bus.redelivery import is_away
 from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished
+from fairlead_common.service import retrying
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -72,7 +73,7 @@ async def recall(client: Client, store: HealthStore) -> Memory:
         if (found := await bucket.read(key)) is not None:
             state = ProviderStatus.model_validate_json(found[1])
             memory.keep_state(state, state.since.timestamp())
-    states, alerts = await _saved(store)
+    states, alerts = await _saved(store, wait=not memory.states)
     for row in states:
         memory.keep_state(_state(row), row["updated_at"].timestamp())
     for alert in alerts:
@@ -112,7 +113,12 @@ def alerts_in(messages: Iterable[Msg]) -> dict[str, AlertRaised]:
     return found
 
 
-async def _saved(store: HealthStore) -> tuple[list[RowMapping], list[AlertRaised]]:
+async def _saved(store: HealthStore, *, wait: bool) -> tuple[list[RowMapping], list[AlertRaised]]:
+    if wait:
+        return (
+            await retrying("reading the states", store.states),
+            await retrying("reading the alerts", store.last_alerts),
+        )
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
             return await store.states(), await store.last_alerts()
