@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from fairlead_common.service import Runtime, run
+from fairlead_common.service import Runtime
 from fairlead_comparison.app import wire
 from fairlead_comparison.settings import ComparisonSettings
 from pydantic import SecretStr
 
 from tests.support.servers import free_port
+from tests.support.services import service_here
 
 
 @asynccontextmanager
@@ -23,28 +24,8 @@ async def running(nats_url: str, dsn: str, **settings: Any) -> AsyncIterator[Run
         http_port=free_port(),
         **{"performance_every_s": 0.2, **settings},
     )
-    stop, up = asyncio.Event(), asyncio.Event()
-    found: list[Runtime] = []
-
-    async def tell() -> None:
-        up.set()
-        await asyncio.Event().wait()
-
-    async def wired(runtime: Runtime) -> None:
-        await wire(runtime)
-        found.append(runtime)
-        runtime.spawn(tell)
-
-    task = asyncio.create_task(run("comparison", given, wired, stop))
-    try:
-        waiting = asyncio.create_task(up.wait())
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
-        if task.done():
-            task.result()
-        yield found[0]
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 30)
+    async with service_here("comparison", given, wire) as found:
+        yield found
 
 
 async def all_written(dsn: str, calls: int) -> None:

@@ -17,7 +17,7 @@ from fairlead_common.events.health import ProviderStatus, Status
 from fairlead_common.ids import new_id, stamp, utc_now
 from fairlead_common.operations import failover as ops
 from fairlead_common.outcomes import CallState, ErrorClass
-from fairlead_common.service import Runtime, run
+from fairlead_common.service import Runtime
 from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
@@ -27,6 +27,7 @@ from nats.aio.client import Client
 from pydantic import SecretStr
 
 from tests.support.servers import free_port
+from tests.support.services import service_here
 from tests.support.waiting import until
 
 STEP_S = 0.2
@@ -56,28 +57,8 @@ async def running(
         instance=instance,
         **{"recovery_step_s": STEP_S, **settings},
     )
-    stop, up = asyncio.Event(), asyncio.Event()
-    found: list[Runtime] = []
-
-    async def tell() -> None:
-        up.set()
-        await asyncio.Event().wait()
-
-    async def wired(runtime: Runtime) -> None:
-        await wire(runtime)
-        found.append(runtime)
-        runtime.spawn(tell)
-
-    task = asyncio.create_task(run("failover", given, wired, stop))
-    try:
-        waiting = asyncio.create_task(up.wait())
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
-        if task.done():
-            task.result()
-        yield found[0]
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 30)
+    async with service_here("failover", given, wire) as found:
+        yield found
 
 
 def environment(nats_url: str, dsn: str, folder: Path, instance: str) -> dict[str, str]:

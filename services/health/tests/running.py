@@ -15,7 +15,7 @@ from fairlead_common.events.calls import Attempt, Call, CallKind, CallsCompleted
 from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished
 from fairlead_common.ids import new_id, stamp, utc_now
 from fairlead_common.outcomes import CallState, ErrorClass
-from fairlead_common.service import Runtime, run
+from fairlead_common.service import Runtime
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_health.app import wire
 from fairlead_health.settings import HealthSettings
@@ -24,6 +24,7 @@ from nats.aio.client import Client
 from pydantic import SecretStr
 
 from tests.support.servers import free_port
+from tests.support.services import service_here
 from tests.support.waiting import until
 
 KEY = "TEST_PROVIDER_KEY"
@@ -60,28 +61,8 @@ async def running(
         instance=instance,
         **{**QUICK, **settings},
     )
-    stop, up = asyncio.Event(), asyncio.Event()
-    found: list[Runtime] = []
-
-    async def tell() -> None:
-        up.set()
-        await asyncio.Event().wait()
-
-    async def wired(runtime: Runtime) -> None:
-        await wire(runtime)
-        found.append(runtime)
-        runtime.spawn(tell)
-
-    task = asyncio.create_task(run("health", given, wired, stop))
-    try:
-        waiting = asyncio.create_task(up.wait())
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
-        if task.done():
-            task.result()
-        yield found[0]
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 30)
+    async with service_here("health", given, wire) as found:
+        yield found
 
 
 def environment(nats_url: str, dsn: str, providers: Path, instance: str) -> dict[str, str]:

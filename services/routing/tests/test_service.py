@@ -8,7 +8,6 @@ import pytest
 from fairlead_common.bus.rpc import RpcClient, RpcError
 from fairlead_common.db.database import Database
 from fairlead_common.operations import routing as ops
-from fairlead_common.service import Runtime, run
 from fairlead_common.settings import Settings
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
@@ -19,6 +18,7 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
 
 from tests.support.servers import NatsServer, free_port
+from tests.support.services import service_here
 from tests.support.waiting import until
 
 ONE = ops.OfWorkspace(workspace_id=1)
@@ -30,26 +30,8 @@ async def running(nats_url: str, dsn: str, instance: str = "one") -> AsyncIterat
     settings = Settings(
         nats_url=SecretStr(nats_url), postgres_dsn=SecretStr(dsn), http_port=free_port(), instance=instance
     )
-    stop, up = asyncio.Event(), asyncio.Event()
-
-    async def tell() -> None:
-        up.set()
-        await asyncio.Event().wait()
-
-    async def wired(runtime: Runtime) -> None:
-        await wire(runtime)
-        runtime.spawn(tell)
-
-    task = asyncio.create_task(run("routing", settings, wired, stop))
-    try:
-        waiting = asyncio.create_task(up.wait())
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
-        if task.done():
-            task.result()
+    async with service_here("routing", settings, wire):
         yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 30)
 
 
 class Edge:
