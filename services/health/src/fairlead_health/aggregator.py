@@ -6,6 +6,7 @@ states and alerts that were told last are read back, so nothing changes by itsel
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -137,7 +138,7 @@ class Aggregator:
             ok=None if error is not None and not error.counts_against_provider else error is None,
             source="active" if call.kind is CallKind.PROBE else "passive",
             detail=f"{error.value if error else 'answered'}, call {call.call_id}",
-            latency_ms=attempt.duration_ms if error is None else None,
+            latency_ms=attempt.duration_ms if math.isfinite(attempt.duration_ms) else None,
             ended_at=ended_at,
             ref=call.call_id,
         )

@@ -65,8 +65,10 @@ class SnapshotPublisher:
 
     async def _holds(self, key: str, data: bytes) -> bool:
         known, at = self._last.get(key, (None, 0.0))
+        if known is not None and known != data:
+            return False  # whatever is there, a new value is due
         if known is not None and time.monotonic() - at < self._trust_s:
-            return known == data
+            return True
         found = await self.read(key)
         if found is None or found[1] != data:
             return False
