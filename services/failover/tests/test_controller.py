@@ -1,5 +1,6 @@
 """The controller on a real bus and database: gates open and recover, through deaths of whatever there is, once."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,33 @@ async def test_the_bus_is_killed_while_a_gate_is_open(
         await fleet.say("openai", Status.HEALTHY)
         await fleet.until_gate("openai", "closed")
         await fleet.until_events("switched", "switched", "recovered")
+
+
+async def test_a_controller_that_was_frozen_contradicts_nobody_when_it_wakes(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    told = environment(nats_url, postgres_dsn, tmp_path, "one")
+    async with service_process("failover", told, tmp_path / "one.log") as one:
+        await fleet.until_controller("one")
+        assert one.process is not None
+        async with running(nats_url, postgres_dsn, tmp_path, "two"):
+            one.process.send_signal(signal.SIGSTOP)
+            await fleet.say("mistral", Status.DOWN)  # waits in the frozen controller's socket
+            await fleet.until_controller("two")
+            await fleet.until_gate("mistral", "open")
+            await fleet.say("openai", Status.DOWN)
+            await fleet.until_gate("openai", "open")
+            one.process.send_signal(signal.SIGCONT)
+            await until(lambda: "failover.controller was lost" in one.log)
+            await fleet.say("anthropic", Status.DOWN)
+            await fleet.until_gate("anthropic", "open")
+            versions = [snapshot.version for snapshot in fleet.seen]
+            assert versions == sorted(versions)
+            assert fleet.gate("openai") is not None
+            kinds = [
+                each.from_target for each in await fleet.until_events("switched", "switched", "switched")
+            ]
+            assert kinds == ["mistral", "openai", "anthropic"]
 
 
 async def test_a_stray_snapshot_is_put_right(
