@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for programs")
     _command(commands, "down", "stop a run and wait until it has stopped")
     _add_fault(commands)
+    _add_bench(commands)
     return root
 
 
@@ -103,6 +104,20 @@ def _add_fault(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
 
 
+def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    bench = commands.add_parser("bench", help="measure Fairlead on recorded data", allow_abbrev=False)
+    kinds = bench.add_subparsers(dest="kind", metavar="KIND", required=True, parser_class=_Parser)
+    routing = kinds.add_parser(
+        "routing", help="automatic selection beside simpler pickers", allow_abbrev=False
+    )
+    routing.add_argument("paths", nargs="*", type=Path, metavar="FILE", help="files of outcomes or latencies")
+    routing.add_argument("--data", type=Path, metavar="DIR", help="folder with such files")
+    routing.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of splits and resampling (default: 0)"
+    )
+    routing.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+
+
 def _seconds(text: str) -> float:
     try:
         found = float(text)
@@ -147,6 +162,8 @@ def run(words: Sequence[str]) -> int:
         FairleadError: with one line for the user.
     """
     found = parser().parse_args(words)
+    if found.command == "bench":
+        return _bench(found)
     folder = DataDir.of(found.data_dir)
     if found.command == "up":
         return up(up_options(found), os.environ)
@@ -155,6 +172,15 @@ def run(words: Sequence[str]) -> int:
     if found.command == "down":
         return down(folder)
     return fault(folder, found.words, found.for_s, dict(found.options))
+
+
+def _bench(found: argparse.Namespace) -> int:
+    from fairlead.bench.routing import bench_routing  # the numerical libraries only where they are needed
+
+    paths = [*found.paths, *([found.data] if found.data else [])]
+    if not paths:
+        raise BadInput("nothing to measure on: name files, or a folder with --data DIR")
+    return bench_routing(paths, found.seed, found.json)
 
 
 def up_options(found: argparse.Namespace) -> UpOptions:

@@ -1,0 +1,99 @@
+"""`fairlead bench routing`: files of each shape are recognised, faulty ones refused in one line, figures written."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fairlead import cli
+from fairlead.bench.files import model_of, provider_of
+
+DATA = Path(__file__).parents[3] / ".." / "shared" / "data"
+
+
+def scores(count: int) -> list[dict[str, object]]:
+    words = ("sum of numbers", "poem about rain")
+    return [
+        {"question": f"{words[n % 2]} {n}", "scores": {"x": n % 2, "y": 1 - n % 2}, "cluster_id": n % 2}
+        for n in range(count)
+    ]
+
+
+def test_outcomes_are_judged_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "test.json").write_text(json.dumps(scores(60)))
+    prices = {name: {"input_price": price, "output_price": price} for name, price in (("x", 1), ("y", 2))}
+    (tmp_path / "default_llm.json").write_text(json.dumps(prices))
+    assert cli.main(["bench", "routing", "--data", str(tmp_path), "--json", str(tmp_path / "out.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "60 prompts, 2 models" in printed
+    assert "cheapest" in printed
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [each["cost_weight"] for each in found] == [0.0, 0.05, 0.2]
+    assert found[0]["policies"]["per-task best"]["regret"]["value"] == 0
+
+
+def test_graded_outcomes_are_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        f"p{n},{model},{int(n % 3 != 0 or model == 'good')}" for n in range(40) for model in ("good", "bad")
+    ]
+    (tmp_path / "outcomes_x.csv").write_text("prompt_id,model,correct\n" + "\n".join(rows) + "\n")
+    assert cli.main(["bench", "routing", str(tmp_path / "outcomes_x.csv")]) == 0
+    assert "40 prompts, 2 models" in capsys.readouterr().out
+
+
+def test_a_trace_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        f"2024-04-{day:02}T08:00:00,sea,{provider}/llama-3-8b-chat,{provider},{seconds}"
+        for day in range(1, 11)
+        for provider, seconds in (("groq.com", 0.3), ("octo.ai", 0.9))
+    ]
+    (tmp_path / "t.csv").write_text("time,region,model,provider,total_time_s\n" + "\n".join(rows) + "\n")
+    assert cli.main(["bench", "routing", str(tmp_path / "t.csv")]) == 0
+    assert "goal of 90% eps-optimal contexts: reached" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "x,y\n1,2\n", "is not of a known shape"),
+        ("a.json", "{", "is not JSON"),
+        ("a.json", json.dumps(scores(3)), "at least 20 prompts of 2 models are needed"),
+        ("a.csv", "prompt_id,model,correct\np,m,yes\n", "record 1: correct should be a number, found 'yes'"),
+        ("a.csv", "time,region,model,total_time_s\nnoon,sea,m,1\n", "record 1: time should be ISO 8601"),
+    ],
+)
+def test_a_faulty_file_is_refused_in_one_line(
+    name: str, text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert cli.main(["bench", "routing", str(tmp_path / name)]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_nothing_named_and_nothing_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "routing"]) == 2
+    assert cli.main(["bench", "routing", "--data", str(tmp_path)]) == 2
+    assert cli.main(["bench", "routing", str(tmp_path / "absent.csv")]) == 2
+    printed = capsys.readouterr().err
+    assert "name files, or a folder" in printed
+    assert "no outcomes or latencies found" in printed
+    assert "does not exist" in printed
+
+
+def test_names_of_the_same_model_and_provider_are_one() -> None:
+    names = (
+        "fireworks.ai/llama-v2-70b-chat",
+        "together.ai/Llama-2-70b-chat-hf",
+        "fixie-llama-2-70b.eastus2.azure",
+    )
+    assert {model_of(name) for name in names} == {"llama-2-70b"}
+    assert provider_of({"provider": "", "model": "fixie-llama-2-70b.eastus2.azure"}) == "azure.eastus2"
+    assert provider_of({"provider": "api.groq.com", "model": "x"}) == "groq.com"
+
+
+def test_recorded_latencies_show_a_gain_over_median_history(capsys: pytest.CaptureFixture[str]) -> None:
+    if not (DATA / "thefastest_ai").is_dir():
+        pytest.fail(f"{DATA} is absent: the recorded latencies are read from there")
+    assert cli.main(["bench", "routing", "--data", str(DATA / "thefastest_ai")]) == 0
+    assert "fairlead over median history: +" in capsys.readouterr().out
