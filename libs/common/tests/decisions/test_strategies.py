@@ -84,6 +84,22 @@ def test_every_strategy_is_total_and_bounded(
     assert found.choice.probability is None or 0 < found.choice.probability <= 1
 
 
+@given(fields(), st.sampled_from(sorted(SCORES)), st.booleans(), st.integers(0, 10**6))
+@settings(deadline=None)
+def test_what_is_known_beforehand_and_the_cost_make_the_score(
+    given_: tuple[tuple[Candidate, ...], FleetView], strategy: str, stream: bool, tokens: int
+) -> None:
+    candidates, view = given_
+    request = replace(REQUEST, stream=stream, input_tokens=tokens)
+    rules = table(strategy, weights={"latency": 0.5, "cost": 0.2, "quality": 0.3})
+    lineup = rules.lineup(0, rules.rules[0], request, lambda name: candidates, view)
+    conditions = rules.rules[0].conditions
+    wanted = {each.target: SCORES[strategy](each, request, conditions) for each in lineup.entrants}
+    found = plan(rules, candidates, view, request=request).choice
+    assert found is not None
+    assert dict(found.scores) == pytest.approx(wanted)
+
+
 @given(fields(), st.sampled_from(sorted(SCORES)), st.floats(0, 1, exclude_max=True), st.randoms())
 @settings(deadline=None)
 def test_scores_do_not_depend_on_the_order_of_candidates(

@@ -28,10 +28,11 @@ from fairlead_common.decisions.plan import (
     RouteRequest,
     Step,
 )
-from fairlead_common.decisions.strategies import NO_CONDITIONS, Entrant, Ordered, order
-from fairlead_common.decisions.table import CompiledRule, CompiledTable, Resolve
+from fairlead_common.decisions.strategies import Entrant, Ordered, order
+from fairlead_common.decisions.table import CompiledRule, CompiledTable, Lineup, Resolve
 from fairlead_common.snapshots.failover import PolicySnapshot
 
+MAX_TOKENS = 2**62
 MAX_STEPS = 4
 """More attempts than this help nobody: the caller's patience is spent."""
 CLOSED = Gate()
@@ -62,11 +63,12 @@ def make_plan(
     """
     position, rule = table.rule_for(request, view, now)
     lineup = table.lineup(position, rule, request, resolve, view)
-    field = _Field(rule, policy, request, view, draw)
-    for entrant in lineup.entrants:
-        field.place(entrant, named=True)
+    field = _ordinary(lineup, rule, policy, request, view)
+    if field is None:
+        field = _placed(lineup, rule, policy, request, view, draw)
     more = not stand_ins and request.failover and bool(lineup.stand_ins) and field.well and not field.reserve
     if request.failover and not more:
+        field = field.copy()
         for entrant in lineup.stand_ins:
             field.place(entrant, named=False)
     if not field.able:
@@ -85,6 +87,49 @@ def make_plan(
         choice,
         bool(more) and len(steps) < limit,
     )
+
+
+def _placed(
+    lineup: Lineup,
+    rule: CompiledRule,
+    policy: PolicySnapshot | None,
+    request: RouteRequest,
+    view: FleetView,
+    draw: float,
+) -> "_Field":
+    """The named candidates, each where it belongs."""
+    field = _Field(rule, policy, request, view, draw)
+    for entrant in lineup.entrants:
+        field.place(entrant, named=True)
+    return field
+
+
+def _ordinary(
+    lineup: Lineup, rule: CompiledRule, policy: PolicySnapshot | None, request: RouteRequest, view: FleetView
+) -> "_Field | None":
+    """The named candidates for a request that asks nothing special of them, while nobody recovers; else None.
+
+    Who is fit and well depends then on snapshots alone, and is remembered for as long as those are the same.
+    """
+    if request.needs or view.local_gates or rule.conditions.max_cost_usd is not None:
+        return None
+    if view.headroom and min(view.headroom.values()) <= 0.0:
+        return None
+    known = (view.status, view.fleet_gates, policy)
+    standing = lineup.standing
+    if standing is None or any(a is not b for a, b in zip(standing[0], known, strict=True)):
+        if any(0.0 < gate.share < 1.0 for gate in view.fleet_gates.values()):
+            return None
+        windows = [each.candidate.context_window for each in lineup.entrants]
+        least = min((window for window in windows if window is not None), default=MAX_TOKENS)
+        anybody = RouteRequest(request.requested_model, request.workspace_id)
+        lineup.standing = standing = (known, least, _placed(lineup, rule, policy, anybody, view, 0.0))
+    _, least, field = standing
+    if request.input_tokens > least:
+        return None
+    found: _Field = field.copy()
+    found.request, found.view = request, view
+    return found
 
 
 class _Field:
@@ -127,6 +172,14 @@ class _Field:
         self.out: list[tuple[float, int, Entrant]] = []
         """(time of the next try, place, who) of those that are out for now."""
 
+    def copy(self) -> "_Field":
+        """The same, to be added to."""
+        found = _Field(self.rule, self.policy, self.request, self.view, self.draw)
+        found.able = self.able
+        found.excluded, found.well = list(self.excluded), list(self.well)
+        found.others, found.reserve, found.out = list(self.others), list(self.reserve), list(self.out)
+        return found
+
     def place(self, entrant: Entrant, *, named: bool) -> None:
         """Put one candidate where it belongs."""
         why = _unfit(entrant, self.rule.conditions, self.policy, self.request, self.view, named=named)
@@ -154,7 +207,7 @@ def _chosen(field: _Field, table: CompiledTable, draw: float) -> Ordered:
     )
     if field.others:
         stand_ins = order(
-            rule.strategy, NO_CONDITIONS, field.others, field.request, field.view, 0.0, table.plugins
+            rule.strategy, rule.plain, field.others, field.request, field.view, 0.0, table.plugins
         )
         field.others = list(stand_ins.entrants)
     primary = field.policy.primary_provider if field.policy is not None else None
@@ -284,6 +337,8 @@ def _spread(ordered: Sequence[Entrant], seen: set[str]) -> list[Entrant]:
         provider = entrant.candidate.target.provider
         (again if provider in seen else fresh).append(entrant)
         seen.add(provider)
+        if len(fresh) == MAX_STEPS:
+            break
     return fresh + again
 
 

@@ -47,6 +47,11 @@ def _with_failures(measured: Measured, base_ms: float | None) -> float | None:
     return base_ms / max(MIN_SUCCESS_SHARE, 1 - (measured.error_rate or 0.0))
 
 
+def expected_output_tokens(request: RouteRequest) -> int:
+    """The caller's limit within reason, or what is typical."""
+    return min(request.max_output_tokens or TYPICAL_OUTPUT_TOKENS, 4 * TYPICAL_OUTPUT_TOKENS)
+
+
 def cost_usd(candidate: Candidate, request: RouteRequest, cached_share: float = 0.0) -> float | None:
     """Estimated cost of the request in USD; None = the price is unknown.
 
@@ -55,7 +60,7 @@ def cost_usd(candidate: Candidate, request: RouteRequest, cached_share: float = 
     """
     if candidate.input_price is None or candidate.output_price is None:
         return None
-    output = min(request.max_output_tokens or TYPICAL_OUTPUT_TOKENS, 4 * TYPICAL_OUTPUT_TOKENS)
+    output = expected_output_tokens(request)
     input_price = candidate.input_price
     if cached_share and candidate.cached_input_price is not None:
         input_price += cached_share * (candidate.cached_input_price - input_price)

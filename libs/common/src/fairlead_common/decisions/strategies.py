@@ -50,6 +50,10 @@ class Entrant:
     ttft_score: float
     calls: int
     """Measured calls behind the estimates."""
+    base_whole: float = 0.0
+    """The part of its score by the rule's strategy that depends on no request; see ``bases``."""
+    base_stream: float = 0.0
+    """The same for streams."""
 
     @property
     def target(self) -> Target:
@@ -107,6 +111,7 @@ SCORES: Final[Mapping[str, Score]] = {
     "least_load": _equal,
 }
 NO_CONDITIONS: Final = Conditions()
+COST_ONLY: Final = ("cost", "cheapest")
 TURNS: Final = ("round_robin", "least_load")
 SPREAD: Final = {"latency": 0.005, "reliability": 0.002, "balanced": 0.005}
 """Default of ``conditions.spread``; the other strategies have none: a cheaper or better one is the better one."""
@@ -138,15 +143,75 @@ def order(
         entrants: all that are fit and well; may be empty.
         draw: uniform in [0, 1).
     """
-    score = SCORES.get(strategy) or plugins[strategy]
-    scored = [(_bounded(score(each, request, conditions)), each) for each in entrants]
-    scored.sort(key=lambda pair: (-pair[0], pair[1].place, pair[1].candidate.target))
+    score = plugins.get(strategy)
+    if score is None:
+        found = _scores(strategy, conditions, entrants, request)
+    else:
+        found = [_bounded(score(each, request, conditions)) for each in entrants]
+    ordered = sorted(
+        (-value, each.place, position)
+        for position, (value, each) in enumerate(zip(found, entrants, strict=True))
+    )
+    scored = [(-value, entrants[position]) for value, _, position in ordered]
     if len(scored) < 2:
         return _with_first(scored, 0, 1.0)
     position, probability = _first(strategy, conditions, scored, request, view, draw)
     if not conditions.explore:
         return _with_first(scored, position, probability)
     return _exploring(scored, conditions.explore, position, probability, draw)
+
+
+def bases(strategy: str, conditions: Conditions, entrant: Entrant) -> tuple[float, float]:
+    """(whole, streamed): the entrant's score without its cost; a plug-in's score has no such part."""
+    if strategy in COST_ONLY or strategy not in SCORES:
+        return 0.0, 0.0
+    whole, stream = RouteRequest(""), RouteRequest("", stream=True)
+    if strategy != "balanced":
+        return SCORES[strategy](entrant, whole, conditions), SCORES[strategy](entrant, stream, conditions)
+    free = Conditions(weights={**conditions.weights, "cost": 0.0})
+    share = sum(free.weights.values()) / sum(conditions.weights.values())
+    if share == 0.0:
+        return 0.0, 0.0
+    return share * _balanced(entrant, whole, free), share * _balanced(entrant, stream, free)
+
+
+def cost_weight(strategy: str, conditions: Conditions) -> float:
+    """What the score of the cost counts, 0 to 1."""
+    if strategy in COST_ONLY:
+        return 1.0
+    if strategy != "balanced":
+        return 0.0
+    return conditions.weights.get("cost", 0.0) / sum(conditions.weights.values())
+
+
+def _scores(
+    strategy: str, conditions: Conditions, entrants: Sequence[Entrant], request: RouteRequest
+) -> list[float]:
+    """What ``SCORES[strategy]`` says of each, from the parts that are known beforehand."""
+    found = (
+        [each.base_stream for each in entrants] if request.stream else [each.base_whole for each in entrants]
+    )
+    weight = cost_weight(strategy, conditions)
+    if weight == 0.0:
+        return found
+    if request.cached:
+        return [
+            base + weight * _cost(each, request, conditions)
+            for base, each in zip(found, entrants, strict=True)
+        ]
+    tokens, output = request.input_tokens, scores.expected_output_tokens(request)
+    low, high = scores.COST_BOUNDS_USD
+    steepness = weight / math.log(high / low)
+    for position, each in enumerate(entrants):  # _cost without its calls: this is most of a decision
+        candidate = each.candidate
+        if candidate.input_price is None or candidate.output_price is None:
+            continue
+        usd = candidate.input_price * tokens + candidate.output_price * output
+        if usd <= low:
+            found[position] += weight
+        elif usd < high:
+            found[position] += weight - steepness * math.log(usd / low)
+    return found
 
 
 Scored = tuple[float, Entrant]

@@ -6,7 +6,7 @@ microseconds. The same (table, view, request, time, draw) always gives the same 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fairlead_common.decisions import scores
@@ -14,7 +14,7 @@ from fairlead_common.decisions.conditions import ConditionError, Conditions, com
 from fairlead_common.decisions.expressions import FirstMatch
 from fairlead_common.decisions.facts import facts_of
 from fairlead_common.decisions.plan import FleetView, RouteRequest
-from fairlead_common.decisions.strategies import SCORES, Entrant, Score
+from fairlead_common.decisions.strategies import NO_CONDITIONS, SCORES, Entrant, Score, bases
 from fairlead_common.decisions.targets import Candidate
 from fairlead_common.snapshots.routes import RoutesSnapshot
 
@@ -33,18 +33,22 @@ class CompiledRule:
     name: str | None
     strategy: str
     conditions: Conditions
+    plain: Conditions = NO_CONDITIONS
+    """Only the weights: how stand-ins are ordered."""
 
 
 DEFAULT_RULE: Final = CompiledRule(None, "balanced", Conditions())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lineup:
     """The candidates of one rule for one name. ``known`` is what it was made of, to see whether it still holds."""
 
     entrants: tuple[Entrant, ...]
     known: tuple[object, ...]
     stand_ins: tuple[Entrant, ...]
+    standing: Any = None
+    """What ``make_plan`` remembers of who is fit and well for an ordinary request."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class CompiledTable:
         lineup = self._lineups.get(key)
         if lineup is not None and _same(lineup.known, known):
             return lineup
-        lineup = _lineup(candidates, view, known)
+        lineup = _lineup(candidates, view, known, rule)
         if len(self._lineups) >= MAX_LINEUPS:
             self._lineups.clear()
         self._lineups[key] = lineup
@@ -121,7 +125,9 @@ def compile_table(snapshot: RoutesSnapshot, plugins: Mapping[str, Score] | None 
                 f"rule '{rule.name}': there is no strategy '{rule.strategy}'; there are {known}"
             )
         try:
-            found.append(CompiledRule(rule.name, rule.strategy, compile_conditions(rule.conditions)))
+            conditions = compile_conditions(rule.conditions)
+            plain = Conditions(weights=conditions.weights)
+            found.append(CompiledRule(rule.name, rule.strategy, conditions, plain))
         except ConditionError as error:
             raise ConditionError(f"rule '{rule.name}': {error}") from error
     match = FirstMatch([rule.conditions.applies for rule in found])
@@ -144,7 +150,10 @@ def _candidates(
 
 
 def _lineup(
-    candidates: list[tuple[float, Sequence[Candidate]]], view: FleetView, known: tuple[object, ...]
+    candidates: list[tuple[float, Sequence[Candidate]]],
+    view: FleetView,
+    known: tuple[object, ...],
+    rule: CompiledRule,
 ) -> Lineup:
     named: dict[object, Entrant] = {}
     others: dict[object, Entrant] = {}
@@ -152,18 +161,18 @@ def _lineup(
         chosen = [each for each in found if each.named]
         for candidate in chosen:
             if candidate.target not in named:
-                named[candidate.target] = _entrant(candidate, len(named), weight / len(chosen), view)
+                named[candidate.target] = _entrant(candidate, len(named), weight / len(chosen), view, rule)
         for candidate in found:
             if not candidate.named and candidate.target not in others:
-                others[candidate.target] = _entrant(candidate, len(others), 1.0, view)
+                others[candidate.target] = _entrant(candidate, len(others), 1.0, view, rule)
     stand_ins = tuple(entrant for target, entrant in others.items() if target not in named)
     return Lineup(tuple(named.values()), known, stand_ins)
 
 
-def _entrant(candidate: Candidate, place: int, weight: float, view: FleetView) -> Entrant:
+def _entrant(candidate: Candidate, place: int, weight: float, view: FleetView, rule: CompiledRule) -> Entrant:
     measured = view.measured.get(candidate.target, scores.UNMEASURED)
     latency, first = scores.latency_ms(measured), scores.ttft_ms(measured)
-    return Entrant(
+    entrant = Entrant(
         candidate=candidate,
         place=place,
         weight=weight,
@@ -175,3 +184,5 @@ def _entrant(candidate: Candidate, place: int, weight: float, view: FleetView) -
         ttft_score=scores.on_scale(first, scores.TTFT_BOUNDS_MS),
         calls=measured.calls,
     )
+    whole, stream = bases(rule.strategy, rule.conditions, entrant)
+    return replace(entrant, base_whole=whole, base_stream=stream)
