@@ -1,6 +1,9 @@
 """Prometheus metrics of the edge; label children are looked up once, so that counting costs about a microsecond."""
 
+from collections.abc import Iterator
+
 from fairlead_common.outcomes import CallState, ErrorClass
+from fairlead_models.drift import DRIFT
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -10,11 +13,26 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from fairlead_edge.dataplane.calls import RunningCall
 from fairlead_edge.outcomes.journal import Journal
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class WireDrift(Collector):
+    """What the adapters saw in answers that they do not know: fields and event types by ``wire:where.name``."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus asks."""
+        found = CounterMetricFamily(
+            "fairlead_wire_drift", "Sightings of what a vendor's wire did not have before", labels=["kind"]
+        )
+        for kind, count in sorted(DRIFT.counts.items()):
+            found.add_metric([kind], count)
+        yield found
 
 
 class EdgeMetrics:
@@ -25,6 +43,7 @@ class EdgeMetrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+        self.registry.register(WireDrift())
         self._calls = Counter(
             "fairlead_calls", "Calls by their end", ["state", "provider", "failover"], registry=self.registry
         )
