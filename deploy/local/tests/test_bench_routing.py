@@ -97,3 +97,21 @@ def test_recorded_latencies_show_a_gain_over_median_history(capsys: pytest.Captu
         pytest.fail(f"{DATA} is absent: the recorded latencies are read from there")
     assert cli.main(["bench", "routing", "--data", str(DATA / "thefastest_ai")]) == 0
     assert "fairlead over median history: +" in capsys.readouterr().out
+
+
+def test_a_table_is_written_only_when_it_is_better(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learnable = [{**row, "cluster_id": 0} for row in scores(200)]
+    (tmp_path / "good.json").write_text(json.dumps(learnable))
+    out = tmp_path / "table.json"
+    assert cli.main(["quality", "train", str(tmp_path / "good.json"), "--out", str(out)]) == 0
+    assert set(json.loads(out.read_text())) == {"pull", "qualities"}
+    same = [{**row, "scores": {"x": 1, "y": 1}} for row in learnable]
+    (tmp_path / "same.json").write_text(json.dumps(same))
+    assert cli.main(["quality", "evaluate", str(tmp_path / "same.json")]) == 0
+    capsys.readouterr()
+    refused = tmp_path / "none.json"
+    assert cli.main(["quality", "train", str(tmp_path / "same.json"), "--out", str(refused)]) == 1
+    assert "does not exclude a loss" in capsys.readouterr().err
+    assert not refused.exists()

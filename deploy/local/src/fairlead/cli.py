@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "down", "stop a run and wait until it has stopped")
     _add_fault(commands)
     _add_bench(commands)
+    _add_quality(commands)
     return root
 
 
@@ -118,6 +119,19 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     routing.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
 
 
+def _add_quality(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    quality = commands.add_parser("quality", help="learn which model is good at what", allow_abbrev=False)
+    verbs = quality.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    train = verbs.add_parser(
+        "train", help="write a quality table if it is shown to be better", allow_abbrev=False
+    )
+    train.add_argument("--out", type=Path, required=True, metavar="FILE", help="where to write the table")
+    evaluate = verbs.add_parser("evaluate", help="only judge such a table", allow_abbrev=False)
+    for verb in (train, evaluate):
+        verb.add_argument("file", type=Path, metavar="FILE", help="outcomes, as for bench routing")
+        verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the split (default: 0)")
+
+
 def _seconds(text: str) -> float:
     try:
         found = float(text)
@@ -164,6 +178,8 @@ def run(words: Sequence[str]) -> int:
     found = parser().parse_args(words)
     if found.command == "bench":
         return _bench(found)
+    if found.command == "quality":
+        return _quality(found)
     folder = DataDir.of(found.data_dir)
     if found.command == "up":
         return up(up_options(found), os.environ)
@@ -181,6 +197,12 @@ def _bench(found: argparse.Namespace) -> int:
     if not paths:
         raise BadInput("nothing to measure on: name files, or a folder with --data DIR")
     return bench_routing(paths, found.seed, found.json)
+
+
+def _quality(found: argparse.Namespace) -> int:
+    from fairlead.bench.quality import quality
+
+    return quality(found.file, found.seed, found.out if found.verb == "train" else None)
 
 
 def up_options(found: argparse.Namespace) -> UpOptions:

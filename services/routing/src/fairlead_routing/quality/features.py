@@ -4,37 +4,27 @@ Offline and without a language model. The reduction is a truncated singular valu
 analysis, Deerwester et al. 1990) of the training prompts.
 """
 
-import re
-import zlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Final
 
 import numpy as np
+from fairlead_common.decisions.quality import BUCKETS, features
 from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 from scipy.sparse.linalg import svds  # type: ignore[import-untyped]
 
 from fairlead_routing.quality.evaluation import Floats
 
-BUCKETS: Final = 1 << 15
-MAX_CHARS: Final = 4000
-DIMENSIONS: Final = 64
-WORD: Final = re.compile(r"[a-z]+|\d|[^\sa-z\d]")
+DIMENSIONS = 64
 
 
 def hashed(prompts: Sequence[str]) -> csr_matrix:
     """Counts, damped by a logarithm, of words and pairs of words: prompts x ``BUCKETS``."""
     rows, columns, values = [], [], []
     for row, prompt in enumerate(prompts):
-        words = WORD.findall(prompt[:MAX_CHARS].lower())
-        counts = Counter(words)
-        counts.update(f"{one} {two}" for one, two in pairwise(words))
-        for word, count in counts.items():
+        for bucket, value in features(prompt).items():
             rows.append(row)
-            columns.append(zlib.crc32(word.encode()) % BUCKETS)
-            values.append(1 + np.log(count))
+            columns.append(bucket)
+            values.append(value)
     return csr_matrix((values, (rows, columns)), shape=(len(prompts), BUCKETS))
 
 
@@ -51,22 +41,23 @@ class Space:
         """Fitted to hashed counts of at least one prompt."""
         frequency = np.asarray((counts > 0).sum(axis=0)).ravel()
         idf = np.log((1 + counts.shape[0]) / (1 + frequency)) + 1
-        weighted = _unit(counts, idf)
+        words = weighted(counts, idf)
         dimensions = min(DIMENSIONS, counts.shape[0] - 1)
         if dimensions < 1:
             return cls(idf, np.zeros((BUCKETS, 1)))
-        start = np.ones(min(weighted.shape))
-        axes = svds(weighted, k=dimensions, v0=start, return_singular_vectors="vh")[2]
+        start = np.ones(min(words.shape))
+        axes = svds(words, k=dimensions, v0=start, return_singular_vectors="vh")[2]
         return cls(idf, np.ascontiguousarray(axes.T))
 
     def place(self, counts: csr_matrix) -> Floats:
         """Rows of unit length: prompts x dimensions."""
-        found = np.asarray(_unit(counts, self.idf) @ self.axes)
+        found = np.asarray(weighted(counts, self.idf) @ self.axes)
         placed: Floats = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
         return placed
 
 
-def _unit(counts: csr_matrix, idf: Floats) -> csr_matrix:
-    weighted = counts.multiply(idf).tocsr()
-    length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-    return weighted.multiply(1 / np.maximum(length, 1e-9)[:, None]).tocsr()
+def weighted(counts: csr_matrix, idf: Floats) -> csr_matrix:
+    """Counts times the inverse frequency, rows of unit length."""
+    found = counts.multiply(idf).tocsr()
+    length = np.sqrt(np.asarray(found.multiply(found).sum(axis=1)).ravel())
+    return found.multiply(1 / np.maximum(length, 1e-9)[:, None]).tocsr()
