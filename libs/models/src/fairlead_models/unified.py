@@ -246,6 +246,11 @@ class Usage:
     reasoning_tokens: int | None = None
     long_cache_write_tokens: int | None = None
     """Those of ``cache_write_tokens`` that were written for the longer lifetime, which costs more (Anthropic: 1 h)."""
+    image_input_tokens: int | None = None
+    """Those of ``input_tokens`` that were pictures, where the provider tells."""
+    audio_input_tokens: int | None = None
+    """Those of ``input_tokens`` that were sound, cached ones included, where the provider tells."""
+    cached_audio_input_tokens: int | None = None
     service_tier: str | None = None
     """The tier that served the call, where it decides the price: flex, priority, ..."""
 

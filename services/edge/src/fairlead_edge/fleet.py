@@ -302,7 +302,7 @@ def _failover(data: bytes) -> PolicySnapshot | FleetSnapshot:
 def _prices(catalog: Catalog) -> dict[Target, float]:
     """USD per output token, of the targets whose price is known."""
     found = ((target, catalog.price(target)) for target in catalog.entries)
-    return {target: price.output for target, price in found if price is not None}
+    return {target: price.output for target, price in found if price is not None and price.output is not None}
 
 
 def _catalog(data: bytes) -> list[Entry]:

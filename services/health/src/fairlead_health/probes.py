@@ -48,12 +48,21 @@ def request_for(kind: str, model: str) -> ChatRequest:
 
 
 def cheapest(catalog: Catalog, provider: str) -> str | None:
-    """The provider's chat model with the lowest known output price, or its first one."""
-    found = [(target, catalog.price(target)) for target in catalog.entries if target.provider == provider]
-    priced = [(price.output, target.model) for target, price in found if price is not None]
+    """The provider's chat model with the lowest known output price, or its first one; those of a class first."""
+    chats = [
+        target
+        for target, entry in catalog.entries.items()
+        if target.provider == provider and entry.embedding is None
+    ]
+    found = [target for target in chats if catalog.entries[target].classes] or chats
+    priced = [
+        (price.output, target.model)
+        for target in found
+        if (price := catalog.price(target)) is not None and price.output is not None
+    ]
     if priced:
         return min(priced)[1]
-    return found[0][0].model if found else None
+    return found[0].model if found else None
 
 
 class Prober:

@@ -13,6 +13,10 @@ from fairlead_models.prices import Price
 
 AUTO_CLASS = "balanced"
 PROVIDER_ALIASES = {"gemini": "google"}
+NEAR_QUALITY = 0.08
+"""A model of no class can be stood in for by models whose quality differs by no more."""
+SPECIAL = frozenset(("files", "audio", "logprobs", "reasoning"))
+"""Capabilities that few requests need: who lacks them can stand in; the router holds each request's needs against it."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +47,30 @@ class Catalog:
         for target, entry in self.entries.items():
             for name in (target.model, *entry.aliases, *(f"class:{each}" for each in entry.classes)):
                 self._names.setdefault(name, []).append(target)
-        self._names["auto"] = list(self._names.get(f"class:{AUTO_CLASS}", self.entries))
+        chats = [target for target, entry in self.entries.items() if entry.embedding is None]
+        self._names["auto"] = list(self._names.get(f"class:{AUTO_CLASS}", chats))
         self._candidates: dict[str, tuple[Candidate, ...]] = {}
 
     def resolve(self, name: str) -> list[Target]:
         """Targets ``name`` stands for, in order of preference.
 
+        A name like ``openai/gpt-oss-120b`` is OpenAI's model if OpenAI is known to have it, else the one that another
+        provider calls so, else whatever OpenAI makes of it.
+
         Raises:
             UnknownModel: nothing of that name; says what is near.
         """
-        found = self._names.get(name)
-        if found:
-            return found
         provider, slash, model = name.partition("/")
         provider = PROVIDER_ALIASES.get(provider, provider)
-        if slash and model and provider in self.providers:
-            aliases = [target for target in self._names.get(model, ()) if target.provider == provider]
-            return aliases or [Target(provider, model)]
+        served = bool(slash and model) and provider in self.providers
+        if served and (
+            theirs := [target for target in self._names.get(model, ()) if target.provider == provider]
+        ):
+            return theirs
+        if found := self._names.get(name):
+            return found
+        if served:
+            return [Target(provider, model)]
         raise UnknownModel(name, self._near(name))
 
     def _near(self, name: str) -> tuple[str, ...]:
@@ -67,7 +78,10 @@ class Catalog:
         return tuple(difflib.get_close_matches(name, known, n=3, cutoff=0.6))
 
     def equivalents(self, target: Target) -> list[Equivalent]:
-        """Who can stand in for ``target``: declared ones first, then those that share a class, its first class first."""
+        """Who can stand in for ``target``: declared ones, then those that share a class, its first class first.
+
+        A model of no class has the members of classes whose quality is near and who can do what it can, nearest first.
+        """
         entry = self.entries.get(target)
         if entry is None:
             return []
@@ -79,8 +93,26 @@ class Catalog:
         for each in entry.classes:
             for other in self._names.get(f"class:{each}", ()):
                 found.setdefault(other, f"same class: {each}")
+        if not entry.classes:
+            found |= {other: found.get(other, why) for other, why in self._alike(target, entry).items()}
         found.pop(target, None)
         return [Equivalent(other, reason) for other, reason in found.items()]
+
+    def _alike(self, target: Target, entry: Entry) -> dict[Target, str]:
+        if entry.quality is None or entry.embedding is not None:
+            return {}
+        near: dict[Target, float] = {}
+        for other, known in self.entries.items():
+            if known.classes and known.quality is not None and other.provider != target.provider:
+                gap = abs(known.quality - entry.quality)
+                if gap <= NEAR_QUALITY and set(entry.capabilities or ()) - SPECIAL <= set(
+                    known.capabilities or ()
+                ):
+                    near[other] = gap
+        return {
+            other: f"similar quality: {self.entries[other].quality:g}, {target.model} {entry.quality:g}"
+            for other in sorted(near, key=lambda each: (near[each], str(each)))
+        }
 
     def candidates(self, name: str) -> tuple[Candidate, ...]:
         """What ``name`` resolves to, then its stand-ins. Raises UnknownModel. Remembered per name."""
@@ -123,7 +155,8 @@ class Catalog:
 
     def to_snapshot(self) -> dict[str, Any]:
         """JSON-able form for the ``catalog`` bucket."""
-        return {"models": [entry.model_dump(mode="json") for entry in self.entries.values()]}
+        rows = (entry.model_dump(mode="json", exclude_defaults=True) for entry in self.entries.values())
+        return {"models": list(rows)}
 
 
 def entries_of(snapshot: Mapping[str, Any]) -> list[Entry]:

@@ -1,61 +1,41 @@
 """One model at one provider, and where the entries come from: the built-in file, the providers, a workspace's overrides."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from importlib.resources import files
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, Final
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from fairlead_models import prices
-from fairlead_models.prices import Price
+from fairlead_models.catalog.file import Effort, Embedding, ModelRow, Sampling, built_in_file
+from fairlead_models.catalog.pricing import Pricing
+from fairlead_models.catalog.profiles import profile_of
 from fairlead_models.providers import ProviderSpec
 
+__all__ = ["Entry", "Pricing", "built_in", "declared", "overridden"]
 
-class Pricing(BaseModel):
-    """USD per million tokens, as people write prices; null = unknown."""
+DECLARABLE: Final = (
+    "classes",
+    "aliases",
+    "capabilities",
+    "input_modalities",
+    "output_modalities",
+    "languages",
+    "context_window",
+    "max_output_tokens",
+    "quality",
+    "released",
+    "deprecated_at",
+    "embedding",
+    "sampling",
+    "reasoning_efforts",
+)
+"""What an operator can say of a model, beside its prices and its stand-ins."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    input_usd_per_mtok: float | None = Field(default=None, ge=0)
-    output_usd_per_mtok: float | None = Field(default=None, ge=0)
-    cached_input_usd_per_mtok: float | None = Field(default=None, ge=0)
-    cache_write_usd_per_mtok: float | None = Field(default=None, ge=0)
-    long_context_from_tokens: int | None = None
-    long_context: "Pricing | None" = None
-    source: str | None = None
-    """genai-prices, operator, or null when unknown."""
-
-    def price(self) -> Price | None:
-        """Per token, or None when input or output is unknown."""
-        if self.input_usd_per_mtok is None or self.output_usd_per_mtok is None:
-            return None
-        return Price(
-            self.input_usd_per_mtok / 1e6,
-            self.output_usd_per_mtok / 1e6,
-            None if self.cached_input_usd_per_mtok is None else self.cached_input_usd_per_mtok / 1e6,
-            None if self.cache_write_usd_per_mtok is None else self.cache_write_usd_per_mtok / 1e6,
-            self.long_context_from_tokens,
-            self.long_context.price() if self.long_context else None,
-        )
-
-    @classmethod
-    def of(cls, price: Price | None) -> "Pricing":
-        """From a list price."""
-        if price is None:
-            return cls()
-        return cls(
-            input_usd_per_mtok=round(price.input * 1e6, 6),
-            output_usd_per_mtok=round(price.output * 1e6, 6),
-            cached_input_usd_per_mtok=None
-            if price.cached_input is None
-            else round(price.cached_input * 1e6, 6),
-            cache_write_usd_per_mtok=None if price.cache_write is None else round(price.cache_write * 1e6, 6),
-            long_context_from_tokens=price.long_from,
-            long_context=cls.of(price.long) if price.long else None,
-            source="genai-prices",
-        )
+COMPUTED: Final = frozenset(
+    ("input_modalities", "output_modalities", "context_window", "sampling", "reasoning_efforts")
+)
+"""Where a null of the file does not mean unknown."""
 
 
 class Entry(BaseModel):
@@ -68,9 +48,21 @@ class Entry(BaseModel):
     classes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     capabilities: tuple[str, ...] | None = None
+    input_modalities: tuple[str, ...] | None = None
+    output_modalities: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = None
+    """ISO 639-1."""
     context_window: int | None = None
     max_output_tokens: int | None = None
     quality: float | None = None
+    released: date | None = None
+    deprecated_at: date | None = None
+    """The day from which the vendor does not promise it any more."""
+    embedding: Embedding | None = None
+    sampling: Sampling | None = None
+    """Whether temperature and top_p are accepted: always, only while the model does not reason, or never."""
+    reasoning_efforts: tuple[Effort, ...] | None = None
+    """Efforts that can be asked for; empty = the model does not reason."""
     pricing: Pricing = Pricing()
     equivalent_models: tuple[str, ...] = ()
     """Targets (provider/model) that an operator declared equivalent, beside those of the same class."""
@@ -78,51 +70,92 @@ class Entry(BaseModel):
     """A person has confirmed the mapping."""
     source: str = "built-in"
 
+    def retired(self, at: datetime) -> bool:
+        """The vendor's promise has ended at ``at``."""
+        return self.deprecated_at is not None and self.deprecated_at <= at.date()
+
 
 def built_in(at: datetime) -> list[Entry]:
-    """The entries of the file that comes with this library, priced as of ``at``."""
-    text = files("fairlead_models.catalog").joinpath("models.yaml").read_text(encoding="utf-8")
-    found = []
-    for row in yaml.safe_load(text)["models"]:
-        price = prices.list_price(row["provider"], row["model"], at)
-        window = row.get("context_window") or prices.context_window(row["provider"], row["model"])
-        found.append(Entry.model_validate({**row, "pricing": Pricing.of(price), "context_window": window}))
-    return found
+    """The entries of the file that comes with this library, priced as of ``at``; who is retired by then is in no class."""
+    return [_entry(row, at) for row in built_in_file().models]
+
+
+def _entry(row: ModelRow, at: datetime) -> Entry:
+    profile = profile_of(row.provider, row.model)
+    found = Entry(
+        **row.model_dump(include=set(DECLARABLE) - COMPUTED),
+        provider=row.provider,
+        model=row.model,
+        input_modalities=row.takes(),
+        output_modalities=row.makes(),
+        sampling=profile.sampling,
+        reasoning_efforts=profile.reasoning_efforts,
+        context_window=row.context_window or prices.context_window(row.provider, row.model),
+        pricing=Pricing.listed(row.provider, row.model, at),
+    )
+    return found.model_copy(update={"classes": ()}) if found.retired(at) else found
 
 
 def declared(specs: Iterable[ProviderSpec], at: datetime) -> list[Entry]:
-    """Entries for the models that rows of the providers file say they serve."""
+    """Entries for the models that rows of the providers file say they serve.
+
+    What is built in of a model counts also at another address of its vendor (Azure, a second account); its price does not.
+    """
+    known = {(entry.provider, entry.model): entry for entry in built_in(at)}
     return [
-        Entry(
-            provider=spec.name,
-            model=model,
-            context_window=prices.context_window(spec.name, model),
-            pricing=Pricing.of(prices.list_price(spec.name, model, at)),
-            source="providers file",
-        )
+        known.get((spec.name, model))
+        or _elsewhere(known.get((spec.protocol().name, model)), spec.name, model, at)
         for spec in specs
         for model in spec.models
     ]
 
 
-def overridden(entries: Iterable[Entry], rows: Iterable[Mapping[str, Any]]) -> list[Entry]:
-    """``entries`` with the rows of ``model_mapping`` laid over them; a row for an unknown model adds it."""
+def _elsewhere(like: Entry | None, provider: str, model: str, at: datetime) -> Entry:
+    found = like or Entry(
+        provider=provider, model=model, context_window=prices.context_window(provider, model)
+    )
+    return found.model_copy(
+        update={
+            "provider": provider,
+            "aliases": (),
+            "pricing": Pricing.listed(provider, model, at),
+            "source": "providers file",
+        }
+    )
+
+
+def overridden(
+    entries: Iterable[Entry], rows: Iterable[Mapping[str, Any]], at: datetime | None = None
+) -> list[Entry]:
+    """``entries`` with the rows of ``model_mapping`` laid over them; a row for an unknown model adds it.
+
+    Args:
+        entries: what is built in and what the providers file says.
+        rows: what operators declared.
+        at: prices that an operator limited to other days do not count; None = now.
+
+    Raises:
+        ValueError: a row holds a value that an entry cannot have.
+    """
+    now = at or datetime.now(UTC)
     found = {(entry.provider, entry.model): entry for entry in entries}
     for row in rows:
         key = (row["provider"], row["model_name"])
         before = found.get(key) or Entry(provider=row["provider"], model=row["model_name"], source="operator")
-        abilities: Mapping[str, Any] = row.get("capabilities") or {}
-        changes: dict[str, Any] = {
-            "equivalent_models": tuple(row.get("equivalent_models") or ()),
-            "verified": bool(row.get("verified")),
-            "source": "operator",
-        }
-        for name in ("classes", "aliases", "context_window", "max_output_tokens", "quality"):
-            if abilities.get(name) is not None:
-                changes[name] = abilities[name]
-        if abilities.get("capabilities") is not None:
-            changes["capabilities"] = tuple(abilities["capabilities"])
-        if row.get("pricing"):
-            changes["pricing"] = {**before.pricing.model_dump(), **row["pricing"], "source": "operator"}
-        found[key] = Entry.model_validate({**before.model_dump(), **changes})
+        found[key] = Entry.model_validate({**before.model_dump(), **_changes(before, row, now)})
     return list(found.values())
+
+
+def _changes(before: Entry, row: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    abilities: Mapping[str, Any] = row.get("capabilities") or {}
+    changes: dict[str, Any] = {
+        name: abilities[name] for name in DECLARABLE if abilities.get(name) is not None
+    }
+    changes["equivalent_models"] = tuple(row.get("equivalent_models") or ())
+    changes["verified"] = bool(row.get("verified"))
+    changes["source"] = "operator"
+    if row.get("pricing"):
+        pricing = before.pricing.changed(row["pricing"])
+        if pricing.holds(at):
+            changes["pricing"] = pricing.model_dump()
+    return changes

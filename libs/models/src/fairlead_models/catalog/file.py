@@ -38,6 +38,7 @@ Capability = Literal[
     "embeddings",
 ]
 Modality = Literal["text", "image", "file", "audio", "video", "embedding"]
+CAPABILITY_MODALITIES: dict[Capability, Modality] = {"vision": "image", "files": "file", "audio": "audio"}
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Sampling = Literal["free", "unless_reasoning", "none"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -100,9 +101,12 @@ class Embedding(BaseModel):
 
     dimensions: int = Field(ge=1)
     """Length of a vector when none is asked for."""
-    dimensions_allowed: tuple[int, ...] | Literal["any"] | None = None
-    """Other lengths that can be asked for; "any" = every length up to ``dimensions``."""
-    max_inputs: int = Field(ge=1)
+    dimensions_allowed: tuple[int, ...] | None = None
+    """Lengths that can be asked for, when they are few."""
+    dimensions_up_to: int | None = Field(default=None, ge=1)
+    """Every length up to this can be asked for; neither = only ``dimensions``."""
+    max_inputs: int | None = Field(default=None, ge=1)
+    """Texts in one request."""
 
 
 class ModelRow(Traits):
@@ -113,8 +117,10 @@ class ModelRow(Traits):
     classes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     capabilities: tuple[Capability, ...]
-    input_modalities: tuple[Modality, ...] = ("text",)
-    output_modalities: tuple[Modality, ...] = ("text",)
+    input_modalities: tuple[Modality, ...] | None = None
+    """Null = text, and what the capabilities say."""
+    output_modalities: tuple[Modality, ...] | None = None
+    """Null = text; vectors of an embeddings model."""
     languages: tuple[str, ...] | None = None
     """Languages the vendor names (ISO 639-1); null = it names none in particular."""
     context_window: int | None = Field(default=None, ge=1)
@@ -122,8 +128,18 @@ class ModelRow(Traits):
     quality: Share | None = None
     released: date | None = None
     deprecated_at: date | None = None
-    """The day after which the vendor does not promise it any more."""
+    """The day from which the vendor does not promise it any more."""
     embedding: Embedding | None = None
+
+    def takes(self) -> tuple[Modality, ...]:
+        """Modalities of the input."""
+        if self.input_modalities is not None:
+            return self.input_modalities
+        return ("text", *(kind for need, kind in CAPABILITY_MODALITIES.items() if need in self.capabilities))
+
+    def makes(self) -> tuple[Modality, ...]:
+        """Modalities of the output."""
+        return self.output_modalities or (("embedding",) if self.embedding is not None else ("text",))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -168,4 +168,20 @@ def usage_of(found: object) -> Usage:
         output_tokens=made,
         cached_input_tokens=as_int(found.get("cachedContentTokenCount")),
         reasoning_tokens=thoughts,
+        image_input_tokens=_of_kind("IMAGE", found.get("promptTokensDetails")),
+        audio_input_tokens=_of_kind("AUDIO", found.get("promptTokensDetails")),
+        cached_audio_input_tokens=_of_kind("AUDIO", found.get("cacheTokensDetails")),
+        service_tier=_tier(found.get("serviceTier")),
     )
+
+
+def _of_kind(modality: str, found: object) -> int | None:
+    for each in found if isinstance(found, list) else ():
+        if isinstance(each, dict) and each.get("modality") == modality:
+            return as_int(each.get("tokenCount"))
+    return None
+
+
+def _tier(found: object) -> str | None:
+    word = label(found)
+    return word.lower() if word is not None else None

@@ -66,11 +66,13 @@ class GoogleWire:
         except SHAPE_ERRORS as error:
             raise malformed("the answer", error) from error
         finished(choices)
+        usage = usage_of(found.get("usageMetadata"))
+        usage.service_tier = usage.service_tier or headers.get("x-gemini-service-tier")
         return ChatResponse(
             id=label(found.get("responseId")),
             model=label(found.get("modelVersion")),
             choices=choices,
-            usage=usage_of(found.get("usageMetadata")),
+            usage=usage,
             provider_request_id=label(found.get("responseId")),
         )
 

@@ -105,6 +105,8 @@ def usage_of(found: object, wire: str = "openai", tier: object = None) -> Usage:
         cached_input_tokens=cached,
         cache_write_tokens=as_int(prompt.get("cache_write_tokens")),
         reasoning_tokens=reasoning,
+        image_input_tokens=as_int(prompt.get("image_tokens")),
+        audio_input_tokens=as_int(prompt.get("audio_tokens")),
         service_tier=label(tier),
     )
 
