@@ -190,6 +190,8 @@ async def test_declared_models_reach_the_request_path(edge: RunningEdge, vendors
     path = "/api/providers/models/google/gemini-3.8-flash"
     body = {
         "aliases": ["house-model"],
+        "languages": ["de"],
+        "deprecated_at": "2099-01-01",
         "pricing": {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0},
         "equivalent_models": ["openai/gpt-5.4-mini"],
     }
@@ -198,6 +200,7 @@ async def test_declared_models_reach_the_request_path(edge: RunningEdge, vendors
     await until(lambda: "house-model" in edge.fleet.catalog._names)
     found = (await admin.get(path)).json()
     assert (found["source"], found["pricing"]["input_usd_per_mtok"]) == ("operator", 1.0)
+    assert (found["languages"], found["deprecated_at"]) == (["de"], "2099-01-01")
     stand_ins = (await admin.get(f"{path}/equivalents")).json()["equivalents"]
     assert stand_ins[0] == {
         **stand_ins[0],
@@ -219,6 +222,9 @@ async def test_declared_models_reach_the_request_path(edge: RunningEdge, vendors
         ("q=HAIKU", ""),
         ("capability=vision&provider=openai", "openai/"),
         ("max_input_usd_per_mtok=0.01", ""),
+        ("input_modality=video&min_context_window=1000000", "google/"),
+        ("output_modality=embedding&provider=openai", "openai/text-embedding-"),
+        ("available_on=2026-12-01&q=o4-mini", "none is available"),
     ):
         models = (await admin.get(f"/api/providers/models?{query}")).json()["models"]
         assert all(each["target"].startswith(expected) for each in models)

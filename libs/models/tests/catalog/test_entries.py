@@ -159,6 +159,11 @@ def test_operators_say_what_a_new_model_can_do() -> None:
     assert catalog.equivalents(ours)[0].reason == "declared equivalent by an operator"
 
 
+def test_a_model_that_an_operator_retired_is_in_no_class() -> None:
+    assert laid_over({"capabilities": {"deprecated_at": "2026-11-23"}}).classes == ()
+    assert laid_over({"capabilities": {"deprecated_at": "2026-11-24"}}).classes == ("balanced",)
+
+
 def test_a_row_that_no_entry_can_hold_is_refused() -> None:
     with pytest.raises(ValidationError, match="input_usd_per_mtok"):
         laid_over({"pricing": {"input_usd_per_mtok": -1}})

@@ -12,7 +12,7 @@ from fairlead_models.catalog.pricing import Pricing
 from fairlead_models.catalog.profiles import profile_of
 from fairlead_models.providers import ProviderSpec
 
-__all__ = ["Entry", "Pricing", "built_in", "declared", "overridden"]
+__all__ = ["DECLARABLE", "Entry", "Pricing", "built_in", "declared", "overridden"]
 
 DECLARABLE: Final = (
     "classes",
@@ -93,7 +93,12 @@ def _entry(row: ModelRow, at: datetime) -> Entry:
         context_window=row.context_window or prices.context_window(row.provider, row.model),
         pricing=Pricing.listed(row.provider, row.model, at),
     )
-    return found.model_copy(update={"classes": ()}) if found.retired(at) else found
+    return _in_service(found, at)
+
+
+def _in_service(entry: Entry, at: datetime) -> Entry:
+    """Without classes when it is retired, so that no class and no stand-in leads to it."""
+    return entry.model_copy(update={"classes": ()}) if entry.retired(at) else entry
 
 
 def declared(specs: Iterable[ProviderSpec], at: datetime) -> list[Entry]:
@@ -142,7 +147,8 @@ def overridden(
     for row in rows:
         key = (row["provider"], row["model_name"])
         before = found.get(key) or Entry(provider=row["provider"], model=row["model_name"], source="operator")
-        found[key] = Entry.model_validate({**before.model_dump(), **_changes(before, row, now)})
+        changed = Entry.model_validate({**before.model_dump(), **_changes(before, row, now)})
+        found[key] = _in_service(changed, now)
     return list(found.values())
 
 

@@ -1,10 +1,12 @@
 """``/api/providers/models``: the catalog with capabilities, prices and stand-ins, and what operators declare over it."""
 
+from datetime import date
 from typing import Annotated, Any
 
 from fairlead_common.decisions.targets import Target
 from fairlead_models.catalog.catalog import Catalog
-from fairlead_models.catalog.entries import Entry, Pricing
+from fairlead_models.catalog.entries import DECLARABLE, Entry, Pricing
+from fairlead_models.catalog.search import Filters, search
 from fairlead_models.errors import UnknownModel
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,6 +52,12 @@ class MappingIn(BaseModel):
     classes: list[str] | None = None
     aliases: list[str] | None = None
     capabilities: list[str] | None = None
+    input_modalities: list[str] | None = None
+    output_modalities: list[str] | None = None
+    languages: list[str] | None = Field(default=None, description="ISO 639-1")
+    deprecated_at: date | None = Field(
+        default=None, description="the day from which it is not promised any more"
+    )
     context_window: int | None = Field(default=None, ge=1)
     max_output_tokens: int | None = Field(default=None, ge=1)
     quality: float | None = Field(default=None, ge=0, le=1)
@@ -77,21 +85,37 @@ async def list_models(
     catalog: CatalogNow,
     provider: str | None = None,
     capability: Annotated[list[str] | None, Query()] = None,
-    max_input_usd_per_mtok: float | None = None,
     class_: Annotated[str | None, Query(alias="class")] = None,
-    q: Annotated[str | None, Query(description="free text in name and aliases")] = None,
+    q: Annotated[str | None, Query(description="part of provider/model or of an alias")] = None,
+    max_input_usd_per_mtok: float | None = None,
+    max_output_usd_per_mtok: float | None = None,
+    min_context_window: int | None = None,
+    min_output_tokens: int | None = None,
+    input_modality: str | None = None,
+    output_modality: str | None = None,
+    language: Annotated[str | None, Query(description="ISO 639-1")] = None,
+    min_quality: float | None = None,
+    verified: bool | None = None,
+    available_on: Annotated[date | None, Query(description="released by this day, not retired on it")] = None,
 ) -> ModelList:
-    """All models that can be called, with filters. A model whose price is unknown does not pass a price filter."""
-    found = [
-        _out(entry)
-        for entry in catalog.entries.values()
-        if (provider is None or entry.provider == provider)
-        and (class_ is None or class_ in entry.classes)
-        and all(each in (entry.capabilities or ()) for each in capability or ())
-        and (q is None or any(q.lower() in name.lower() for name in (entry.model, *entry.aliases)))
-        and (max_input_usd_per_mtok is None or _cheaper(entry, max_input_usd_per_mtok))
-    ]
-    return ModelList(models=found)
+    """All models that can be called, with filters. What is unknown of a model does not pass a filter on it."""
+    wanted = Filters(
+        provider=provider,
+        capabilities=tuple(capability or ()),
+        class_=class_,
+        text=q,
+        max_input_usd_per_mtok=max_input_usd_per_mtok,
+        max_output_usd_per_mtok=max_output_usd_per_mtok,
+        min_context_window=min_context_window,
+        min_output_tokens=min_output_tokens,
+        input_modality=input_modality,
+        output_modality=output_modality,
+        language=language,
+        min_quality=min_quality,
+        verified=verified,
+        available_on=available_on,
+    )
+    return ModelList(models=[_out(entry) for entry in search(catalog.entries.values(), wanted)])
 
 
 @router.get("/{provider}/{model}", summary="One model")
@@ -131,15 +155,13 @@ async def put_model(
             catalog.resolve(name)
         except UnknownModel as error:
             raise HTTPException(422, f"equivalent_models: {error.message}") from error
-    abilities = body.model_dump(
-        include={"classes", "aliases", "capabilities", "context_window", "max_output_tokens", "quality"}
-    )
+    abilities = body.model_dump(mode="json", include=set(DECLARABLE))
     row: dict[str, Any] = {
         "model_name": model,
         "provider": provider,
         "equivalent_models": body.equivalent_models,
         "capabilities": {name: value for name, value in abilities.items() if value is not None},
-        "pricing": body.pricing.model_dump(exclude_none=True) if body.pricing else {},
+        "pricing": body.pricing.model_dump(mode="json", exclude_none=True) if body.pricing else {},
         "verified": body.verified,
     }
     saved = await store.put_mapping(row)
@@ -179,11 +201,6 @@ async def delete_model(store: Store, changed: Changed, provider: str, model: str
 
 def _out(entry: Entry) -> ModelOut:
     return ModelOut(**entry.model_dump(), target=f"{entry.provider}/{entry.model}")
-
-
-def _cheaper(entry: Entry, limit: float) -> bool:
-    price = entry.pricing.input_usd_per_mtok
-    return price is not None and price <= limit
 
 
 def _entry(catalog: Catalog, provider: str, model: str) -> Entry:
