@@ -60,10 +60,10 @@ class Price:
     """Tariffs of service tiers (flex, priority, fast, batch), by the word in the answer's usage."""
     hours: tuple[Hours, ...] = ()
 
-    def that_applies(self, usage: Usage, at: datetime | None = None) -> "Price":
+    def that_applies(self, usage: Usage, at: datetime) -> "Price":
         """The tariff for this usage: of its service tier, of the hour, of the length of the context."""
         found = self.tiers.get(usage.service_tier, self) if usage.service_tier and self.tiers else self
-        if at is not None:
+        if found.hours:
             found = next((hours.price for hours in found.hours if hours.cover(at)), found)
         while found.long is not None and (usage.input_tokens or 0) > (found.long_from or 0):
             found = found.long
@@ -76,11 +76,13 @@ def cost_usd(usage: Usage, price: Price | None, at: datetime | None = None) -> f
     Totals of ``usage`` are inclusive, so special kinds of tokens are taken out before the rest is billed.
 
     Args:
-        at: when the call was made; without it tariffs of certain hours do not count.
+        usage: what the provider counted.
+        price: of the model; its tariff for this usage is picked here.
+        at: when the call was made, for prices that depend on the hour; None = now.
     """
     if price is None or usage.input_tokens is None or usage.output_tokens is None:
         return None
-    price = price.that_applies(usage, at)
+    price = price.that_applies(usage, at or datetime.now(UTC))
     made = _output_usd(usage, price)
     return None if made is None else _input_usd(usage, usage.input_tokens, price) + made
 
