@@ -1,9 +1,21 @@
 """What a person reads while Fairlead starts, runs and stops. A reader that goes away is no reason to stop."""
 
+import os
+import shutil
 import sys
 import time
 from datetime import datetime
 from pathlib import Path
+
+
+def command() -> str:
+    """How a person calls ``fairlead`` from where he is: its bare name where the shell finds this very program,
+    otherwise its path, relative when that is shorter."""
+    found = shutil.which("fairlead")
+    own = Path(sys.executable).with_name("fairlead")
+    if not own.exists() or (found is not None and Path(found).resolve() == own.resolve()):
+        return "fairlead"
+    return min(str(own), os.path.relpath(own), key=len)
 
 
 class Terminal:

@@ -33,7 +33,7 @@ from fairlead.providers import Providers, choose, file_text, require_simulated, 
 from fairlead.readiness import not_ready
 from fairlead.run_file import ProcessEntry, RunFile, SimulatorEntry
 from fairlead.supervisor import Part, Supervisor, stop_signals
-from fairlead.terminal import Terminal
+from fairlead.terminal import Terminal, command
 
 HOUSEKEEPING_S = 5.0
 STOP_ORDER = (
@@ -244,7 +244,8 @@ class _Run:
             "    -H 'Content-Type: application/json' \\\n"
             """    -d '{"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}'\n"""
         )
-        say(f"See how it is with `fairlead status{at}`; stop with Ctrl-C or `fairlead down{at}`.\n")
+        fairlead = command()
+        say(f"See how it is with `{fairlead} status{at}`; stop with Ctrl-C or `{fairlead} down{at}`.\n")
 
     async def _stop(self, supervisor: Supervisor, hurry: asyncio.Event) -> None:
         self._terminal.begin("Fairlead is stopping; Ctrl-C again to hurry")
