@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 from fairlead_common.events.abtest import RunTestJob, TestResultRecorded
 from fairlead_common.events.alerts import ActionTaken, AlertEvidence, AlertRaised, AlertStatus, Severity
-from fairlead_common.events.calls import Attempt, Call, CallKind, CallsCompleted
+from fairlead_common.events.calls import (
+    Attempt,
+    Call,
+    CallKind,
+    CallsCompleted,
+    Considered,
+    Decision,
+    LeftOut,
+)
 from fairlead_common.events.comparison import (
     ModelPerformance,
     ProviderPerformance,
@@ -49,6 +57,19 @@ SERVED = Attempt(
     cost_usd=0.000221,
     finish_reason="stop",
 )
+DECISION = Decision(
+    strategy="balanced",
+    rule_version=3,
+    draw=0.25,
+    probability=1.0,
+    tokens=11,
+    needs=("tools",),
+    metadata={"team": "search"},
+    considered=1,
+    candidates=(Considered(target="openai/gpt-5.4-mini", score=0.71, latency_ms=410.0, quality=0.8),),
+    left_out=1,
+    excluded=(LeftOut(target="google/gemini-3-flash", reason="the provider is down"),),
+)
 CALL = Call(
     call_id=ID,
     kind=CallKind.LIVE,
@@ -67,6 +88,7 @@ CALL = Call(
     output_tokens=42,
     cost_usd=0.000221,
     attempts=(FAILED, SERVED),
+    decision=DECISION,
 )
 STATE = ProviderStatus(
     provider="openai",

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 from fairlead_common.db.database import Database
-from fairlead_common.events.calls import Call, CallKind
+from fairlead_common.events.calls import Call, CallKind, Decision
 from fairlead_common.ids import utc_now
 from fairlead_comparison.domain.observations import Observation, midnight, observe, sums_of
 from fairlead_comparison.domain.sums import Sums, total
@@ -51,6 +52,17 @@ async def whole(database: Database, *, hourly: bool) -> dict[tuple[str, str], Su
 @pytest.fixture
 def store(database: Database) -> ObservationStore:
     return ObservationStore(database)
+
+
+async def test_a_decision_is_kept_unless_no_edge_can_have_made_it(store: ObservationStore) -> None:
+    odd = Decision(strategy="a\0b", metadata={"k": "\\u0000"})
+    huge = Decision(metadata={"k": "x" * 50_000})
+    calls = [call(decision=odd), call(decision=huge), call()]
+    assert await store.write(observed(calls)) == (3, 3)
+    rows = [await store.call(1, UUID(each.call_id)) for each in calls]
+    kept = [row and row["decision"] for row in rows]
+    assert kept == [{"strategy": "a\ufffdb", "metadata": {"k": "\\ufffd"}}, None, None]
+    assert await store.call(2, UUID(calls[0].call_id)) is None
 
 
 async def test_calls_attempts_and_sums_are_written_once(store: ObservationStore, database: Database) -> None:

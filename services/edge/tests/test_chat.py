@@ -97,6 +97,7 @@ async def test_an_answer_says_who_gave_it_and_is_journalled(
         assert answer.headers["x-request-id"] == call.call_id
         assert (call.state, call.status, call.provider) == (CallState.OK, 200, vendor)
         assert (call.key_id, call.workspace_id) == ("admin", 1)
+        assert (call.decision.strategy, call.decision.candidates[0].target) == ("balanced", MODELS[vendor])
         assert (call.input_tokens, call.output_tokens) == (
             body["usage"]["prompt_tokens"],
             body["usage"]["completion_tokens"],

@@ -231,7 +231,12 @@ async def test_compare(plane: Plane) -> None:
     assert {each["call_id"] for each in found["calls"]} == ids
     detail = (await plane.admin.get(f"{base}/calls/{served.headers['x-request-id']}")).json()
     assert len(detail["attempts"]) == 1
+    past = f"/api/providers/routing/explain/{served.headers['x-request-id']}"
+    explained = (await plane.admin.get(past)).json()
+    assert explained["decision"]["candidates"][0]["target"] == "openai/gpt-5.4-mini"
+    assert (explained["decision"]["probability"], explained["call"]["state"]) == (1.0, "ok")
     other = plane.edge.client(OTHER)
+    assert (await problem(await other.get(past)))[:2] == (404, "unknown_call")
     assert (await other.get(f"{base}/calls")).json()["calls"] == []
     assert (await problem(await other.get(f"{base}/calls/{served.headers['x-request-id']}")))[0] == 404
     status, code, message = await problem(await plane.admin.get(f"{base}/calls?limit=0&state=odd"))

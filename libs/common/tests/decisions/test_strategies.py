@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fairlead_common.decisions.conditions import compile_conditions
-from fairlead_common.decisions.plan import FleetView, Plan, RouteRequest
+from fairlead_common.decisions.plan import Choice, FleetView, Plan, RouteRequest
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.scores import COST_BOUNDS_USD, LATENCY_BOUNDS_MS, cost_usd, on_scale
 from fairlead_common.decisions.strategies import SCORES
@@ -39,6 +39,11 @@ def plan(
     found = make_plan(rules, None, request, lambda name: candidates, view, 1000.0, draw)
     assert isinstance(found, Plan)
     return found
+
+
+def scored(choice: Choice) -> dict[Target, float]:
+    pairs = zip(choice.entrants, choice.scores, strict=True)
+    return {entrant.target: score for entrant, score in pairs}
 
 
 def winner(*arguments: Any, **more: Any) -> str:
@@ -78,7 +83,7 @@ def test_every_strategy_is_total_and_bounded(
     candidates, view = given_
     found = plan(table(strategy), candidates, view, draw, replace(REQUEST, stream=stream))
     assert found.choice is not None
-    scores = [score for _, score in found.choice.scores]
+    scores = found.choice.scores
     assert all(0 <= score <= 1 for score in scores)
     assert len(scores) == len(candidates)
     assert found.choice.probability is None or 0 < found.choice.probability <= 1
@@ -97,7 +102,7 @@ def test_what_is_known_beforehand_and_the_cost_make_the_score(
     wanted = {each.target: SCORES[strategy](each, request, conditions) for each in lineup.entrants}
     found = plan(rules, candidates, view, request=request).choice
     assert found is not None
-    assert dict(found.scores) == pytest.approx(wanted)
+    assert scored(found) == pytest.approx(wanted)
 
 
 @given(fields(), st.sampled_from(sorted(SCORES)), st.floats(0, 1, exclude_max=True), st.randoms())
@@ -114,7 +119,7 @@ def test_scores_do_not_depend_on_the_order_of_candidates(
     )
     assert one.choice is not None
     assert other.choice is not None
-    assert dict(one.choice.scores) == dict(other.choice.scores)
+    assert scored(one.choice) == scored(other.choice)
 
 
 @given(

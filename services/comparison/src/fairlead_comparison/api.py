@@ -53,6 +53,7 @@ class CallsApi:
         return ops.CallDetail(
             call=ops.CallRow.model_validate(dict(row)),
             attempts=[ops.AttemptRow.model_validate(dict(each)) for each in attempts],
+            decision=row["decision"],
         )
 
 

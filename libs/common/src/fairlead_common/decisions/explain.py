@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from fairlead_common.decisions import scores
 from fairlead_common.decisions.expressions import Verdict, evaluate
 from fairlead_common.decisions.facts import facts_of
-from fairlead_common.decisions.plan import FleetView, NoCapacity, Plan, RouteRequest
+from fairlead_common.decisions.plan import Choice, FleetView, NoCapacity, Plan, RouteRequest
 from fairlead_common.decisions.routing import make_plan
-from fairlead_common.decisions.strategies import Entrant
 from fairlead_common.decisions.table import CompiledRule, CompiledTable, Resolve
-from fairlead_common.decisions.targets import Target
+from fairlead_common.decisions.targets import Entrant, Target
 from fairlead_common.snapshots.failover import PolicySnapshot
 
 
@@ -108,16 +107,21 @@ def _candidate(
         reason = steps[position].reason.value if excluded is None else f"{steps[position].reason}: {excluded}"
     else:
         reason = excluded or "further back than a plan goes"
-    choice = plan.choice if isinstance(plan, Plan) else None
-    scored = dict(choice.scores) if choice is not None else {}
     return CandidateVerdict(
         target=target,
         named=named,
         position=position,
         reason=reason,
-        score=scored.get(target),
+        score=_score_of(target, plan.choice) if isinstance(plan, Plan) else None,
         estimated_cost_usd=scores.cost_usd(entrant.candidate, request, request.cached.get(target, 0.0)),
         expected_latency_ms=entrant.ttft_ms if request.stream else entrant.latency_ms,
         quality=entrant.quality,
         reliability=entrant.reliability,
     )
+
+
+def _score_of(target: Target, choice: Choice | None) -> float | None:
+    if choice is None:
+        return None
+    pairs = zip(choice.entrants, choice.scores, strict=True)
+    return next((score for entrant, score in pairs if entrant.target == target), None)

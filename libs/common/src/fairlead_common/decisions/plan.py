@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from fairlead_common.decisions.targets import Measured, Target
+from fairlead_common.decisions.targets import Entrant, Measured, Target
 
 
 class Reason(StrEnum):
@@ -129,8 +129,10 @@ class Choice:
     draw: float
     probability: float | None
     """Of this first target, over all draws; None = not computed for the strategy."""
-    scores: tuple[tuple[Target, float], ...]
-    """Best first, 0 to 1: of those that were fit and well, by the rule's strategy."""
+    entrants: tuple[Entrant, ...]
+    """Those that were fit and well: the chosen one, then the best first."""
+    scores: tuple[float, ...]
+    """Of each of them by the rule's strategy, 0 to 1."""
     explored: bool = False
 
 
@@ -147,6 +149,8 @@ class Plan:
     choice: Choice | None = None
     more: bool = False
     """There are stand-ins that were not looked at yet; when these steps fail, decide again, with them."""
+    rule_version: int = 0
+    """Version of the table in which the rule came to be as it is; 0 = unknown, or the default rule."""
 
 
 @dataclass(frozen=True, slots=True)

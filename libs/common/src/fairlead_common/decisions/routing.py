@@ -28,8 +28,9 @@ from fairlead_common.decisions.plan import (
     RouteRequest,
     Step,
 )
-from fairlead_common.decisions.strategies import Entrant, Ordered, order
+from fairlead_common.decisions.strategies import Ordered, order
 from fairlead_common.decisions.table import CompiledRule, CompiledTable, Lineup, Resolve
+from fairlead_common.decisions.targets import Entrant
 from fairlead_common.snapshots.failover import PolicySnapshot
 
 MAX_TOKENS = 2**62
@@ -76,8 +77,7 @@ def make_plan(
     first = _chosen(field, table, draw)
     steps = _steps(first, field, view) or _panic(field)
     limit = MAX_STEPS if request.failover else 1
-    scored = tuple(zip((entrant.target for entrant in first.entrants), first.scores, strict=True))
-    choice = Choice(draw, first.probability, scored, first.explored)
+    choice = Choice(draw, first.probability, first.entrants, first.scores, first.explored)
     return Plan(
         steps[:limit],
         rule.name,
@@ -86,6 +86,7 @@ def make_plan(
         tuple(field.excluded),
         choice,
         bool(more) and len(steps) < limit,
+        rule.version,
     )
 
 

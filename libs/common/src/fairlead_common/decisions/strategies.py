@@ -30,36 +30,7 @@ from typing import Final
 from fairlead_common.decisions import scores
 from fairlead_common.decisions.conditions import Conditions
 from fairlead_common.decisions.plan import FleetView, RouteRequest
-from fairlead_common.decisions.targets import Candidate, Target
-
-
-@dataclass(frozen=True, slots=True)
-class Entrant:
-    """A candidate with everything about it that does not depend on the request. None = unknown."""
-
-    candidate: Candidate
-    place: int
-    """In the order in which the candidates came, from 0."""
-    weight: float
-    """Of the rule's target that brought it; 1 without."""
-    latency_ms: float | None
-    ttft_ms: float | None
-    quality: float | None
-    reliability: float
-    latency_score: float
-    ttft_score: float
-    calls: int
-    """Measured calls behind the estimates."""
-    base_whole: float = 0.0
-    """The part of its score by the rule's strategy that depends on no request; see ``bases``."""
-    base_stream: float = 0.0
-    """The same for streams."""
-
-    @property
-    def target(self) -> Target:
-        """The target."""
-        return self.candidate.target
-
+from fairlead_common.decisions.targets import Entrant
 
 Score = Callable[[Entrant, RouteRequest, Conditions], float]
 

@@ -14,8 +14,8 @@ from fairlead_common.decisions.conditions import ConditionError, Conditions, com
 from fairlead_common.decisions.expressions import FirstMatch
 from fairlead_common.decisions.facts import facts_of
 from fairlead_common.decisions.plan import FleetView, RouteRequest
-from fairlead_common.decisions.strategies import NO_CONDITIONS, SCORES, Entrant, Score, bases
-from fairlead_common.decisions.targets import Candidate
+from fairlead_common.decisions.strategies import NO_CONDITIONS, SCORES, Score, bases
+from fairlead_common.decisions.targets import Candidate, Entrant
 from fairlead_common.snapshots.routes import RoutesSnapshot
 
 Resolve = Callable[[str], Sequence[Candidate]]
@@ -35,6 +35,8 @@ class CompiledRule:
     conditions: Conditions
     plain: Conditions = NO_CONDITIONS
     """Only the weights: how stand-ins are ordered."""
+    version: int = 0
+    """Of the table in which it came to be as it is."""
 
 
 DEFAULT_RULE: Final = CompiledRule(None, "balanced", Conditions())
@@ -127,7 +129,7 @@ def compile_table(snapshot: RoutesSnapshot, plugins: Mapping[str, Score] | None 
         try:
             conditions = compile_conditions(rule.conditions)
             plain = Conditions(weights=conditions.weights)
-            found.append(CompiledRule(rule.name, rule.strategy, conditions, plain))
+            found.append(CompiledRule(rule.name, rule.strategy, conditions, plain, rule.version))
         except ConditionError as error:
             raise ConditionError(f"rule '{rule.name}': {error}") from error
     match = FirstMatch([rule.conditions.applies for rule in found])

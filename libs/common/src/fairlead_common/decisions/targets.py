@@ -47,3 +47,31 @@ class Measured:
     ttft_p50_ms: float | None = None
     cost_per_call_usd: float | None = None
     quality: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A candidate of a rule with everything about it that does not depend on the request. None = unknown."""
+
+    candidate: Candidate
+    place: int
+    """In the order in which the candidates came, from 0."""
+    weight: float
+    """Of the rule's target that brought it; 1 without."""
+    latency_ms: float | None
+    ttft_ms: float | None
+    quality: float | None
+    reliability: float
+    latency_score: float
+    ttft_score: float
+    calls: int
+    """Measured calls behind the estimates."""
+    base_whole: float = 0.0
+    """The part of its score by the rule's strategy that depends on no request; see ``strategies.bases``."""
+    base_stream: float = 0.0
+    """The same for streams."""
+
+    @property
+    def target(self) -> Target:
+        """The target."""
+        return self.candidate.target

@@ -53,6 +53,62 @@ class Attempt(BaseModel):
         return self.error_class is None
 
 
+class Considered(BaseModel):
+    """A candidate that could have been chosen first, and what it was judged by. None = unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    target: str
+    """provider/model."""
+    score: float
+    """By the rule's strategy, 0 to 1."""
+    latency_ms: float | None = None
+    """Expected; to the first token for streams."""
+    cost_usd: float | None = None
+    """Expected of this call."""
+    quality: float | None = None
+    reliability: float = 1.0
+
+
+class LeftOut(BaseModel):
+    """A candidate that could not be chosen, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    target: str
+    reason: str
+
+
+class Decision(BaseModel):
+    """Why a call went where it went first: what was known of the request, and the candidates. See ``decisions.record``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    strategy: str | None = None
+    """None = nothing could serve the request."""
+    rule_version: int = 0
+    """Version of the table in which the call's rule came to be as it was; 0 = the default rule."""
+    draw: float | None = None
+    probability: float | None = None
+    """Of the first target, over all draws; None = not computed for the strategy."""
+    explored: bool = False
+    tokens: int = 0
+    """Estimated input."""
+    max_tokens: int | None = None
+    needs: tuple[str, ...] = ()
+    response_format: str = "text"
+    task: str = "unknown"
+    language: str = "und"
+    metadata: dict[str, str] | None = None
+    """The caller's; None = too long to be kept."""
+    considered: int = 0
+    """How many candidates there were; the first of them follow, the chosen one in front."""
+    candidates: tuple[Considered, ...] = ()
+    left_out: int = 0
+    """How many candidates could not be chosen; the first of them follow."""
+    excluded: tuple[LeftOut, ...] = ()
+
+
 class Call(BaseModel):
     """One request of a caller, or one probe or test call, from its arrival to its end."""
 
@@ -92,6 +148,8 @@ class Call(BaseModel):
     trace_id: str | None = None
     test_id: int | None = None
     """The A/B test this call belongs to."""
+    decision: Decision | None = None
+    """None = nothing was routed: a probe, a test, a request that was refused before."""
 
 
 class CallsCompleted(Event):

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from fairlead_common.bus.rpc import Operation
-from fairlead_common.events.calls import CallKind
+from fairlead_common.events.calls import CallKind, Decision
 from fairlead_common.outcomes import CallState
 
 SERVICE = "comparison"
@@ -166,6 +166,7 @@ class CallDetail(BaseModel):
 
     call: CallRow
     attempts: list[AttemptRow]
+    decision: Decision | None = Field(default=None, description="why it went where it went first")
 
 
 class Metric(StrEnum):

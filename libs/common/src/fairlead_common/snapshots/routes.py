@@ -29,6 +29,8 @@ class RuleSnapshot(BaseModel):
     strategy: str
     priority: int
     conditions: dict[str, object]
+    version: int = 0
+    """Of the table in which the rule came to be as it is; 0 = unknown."""
 
 
 class RoutesSnapshot(BaseModel):

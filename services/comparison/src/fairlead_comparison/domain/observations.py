@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 from re import compile as pattern
 from uuid import UUID
 
-from fairlead_common.events.calls import Attempt, Call
+from fairlead_common.events.calls import Attempt, Call, Decision
 
 from fairlead_comparison.domain.sums import SumKey, Sums
 
 CALL_COLUMNS = (
     "call_id started_at kind workspace_id source api requested_model stream state status provider model rule"
     " table_version failover attempts duration_ms ttft_ms overhead_ms input_tokens output_tokens cached_input_tokens"
-    " reasoning_tokens cost_usd error_code trace_id test_id"
+    " reasoning_tokens cost_usd error_code trace_id test_id decision"
 ).split()
 ATTEMPT_COLUMNS = (
     "call_id attempt started_at kind provider model reason error_class status duration_ms ttft_ms input_tokens"
@@ -27,6 +27,8 @@ ATTEMPT_COLUMNS = (
 
 MAX_TEXT = 200
 """Characters kept of a text that somebody else wrote; an index row has to hold two of them."""
+MAX_DECISION = 20_000
+"""Characters; ten candidates and ten exclusions take about 3,000."""
 MAX_BIG = 2**63
 MAX_SMALL = 2**31
 MAX_OFFSET_MS = 86_400_000.0
@@ -142,7 +144,16 @@ def _call_row(call: Call, call_id: UUID, source: str) -> tuple[object, ...]:
         _optional(call.error_code),
         _optional(call.trace_id),
         _small(call.test_id),
+        _decision(call.decision),
     )
+
+
+def _decision(decision: Decision | None) -> str | None:
+    """As JSON that Postgres can store; one that is longer than any edge makes it is not kept."""
+    if decision is None:
+        return None
+    found = decision.model_dump_json(exclude_defaults=True).replace("\\u0000", "\\ufffd")
+    return found if len(found) <= MAX_DECISION else None
 
 
 def _attempt_row(call: Call, call_id: UUID, number: int, at: datetime) -> tuple[object, ...]:

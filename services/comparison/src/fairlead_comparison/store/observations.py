@@ -32,7 +32,7 @@ PARTITION_LOCK: Final = 4_611_686_018_427_002
 """Key of the advisory lock under which partitions are made and dropped."""
 
 CALLS: Final = ", ".join(CALL_COLUMNS)
-CALL_FIELDS: Final = ", ".join(["call_id::text AS call_id", *CALL_COLUMNS[1:]])
+CALL_FIELDS: Final = ", ".join(["call_id::text AS call_id", *CALL_COLUMNS[1:-1]])
 ATTEMPT_FIELDS: Final = ", ".join(ATTEMPT_COLUMNS[1:])
 
 
@@ -149,9 +149,10 @@ class ObservationStore:
         )
 
     async def call(self, workspace_id: int, call_id: UUID) -> RowMapping | None:
-        """One call, if it is of this workspace."""
+        """One call with its decision, if it is of this workspace."""
         rows = await self._rows(
-            f"SELECT {CALL_FIELDS} FROM call_observation WHERE call_id = :call_id AND workspace_id = :workspace_id",
+            f"SELECT {CALL_FIELDS}, decision FROM call_observation"
+            " WHERE call_id = :call_id AND workspace_id = :workspace_id",
             call_id=call_id,
             workspace_id=workspace_id,
         )

@@ -2,8 +2,11 @@
 
 from dataclasses import asdict
 from typing import Annotated, Literal
+from uuid import UUID
 
 from fairlead_common.decisions.plan import NoCapacity, RouteRequest
+from fairlead_common.events.calls import Decision
+from fairlead_common.operations import comparison as calls
 from fairlead_common.operations import routing as ops
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_models.errors import UnknownModel
@@ -66,6 +69,14 @@ class Explanation(BaseModel):
     error: str | None = None
     rules: list[RuleOut] = []
     candidates: list[CandidateOut] = []
+
+
+class PastExplanation(BaseModel):
+    """A call, what came of it, and the decision that was taken then."""
+
+    call: calls.CallRow
+    attempts: list[calls.AttemptRow]
+    decision: Decision | None = Field(description="null: nothing was routed, or it was not kept")
 
 
 @router.get("/rules", summary="List rules")
@@ -142,3 +153,10 @@ async def explain(fleet: FleetNow, workspace_id: WorkspaceId, body: ExplainIn) -
         rules=rules,
         candidates=candidates,
     )
+
+
+@router.get("/explain/{call_id}", summary="Why a request went where it went")
+async def explain_past(rpc: Rpc, workspace_id: WorkspaceId, call_id: UUID) -> PastExplanation:
+    """Any call of the workspace that is still kept, by the id in its answer's ``x-request-id``."""
+    found = await rpc.call(calls.CALL, calls.OneCall(workspace_id=workspace_id, call_id=call_id))
+    return PastExplanation(call=found.call, attempts=found.attempts, decision=found.decision)

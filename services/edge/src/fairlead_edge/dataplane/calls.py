@@ -7,7 +7,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from fairlead_common.decisions.plan import Plan, Step
+from fairlead_common.decisions.plan import NoCapacity, Plan, RouteRequest, Step
+from fairlead_common.decisions.record import record_of
 from fairlead_common.ids import new_id
 from fairlead_common.outcomes import CallState, ErrorClass
 from fairlead_models.errors import ProviderError
@@ -27,14 +28,15 @@ class RunningCall:
         "attempts",
         "body",
         "call_id",
+        "decided",
         "failover",
         "format",
         "model",
-        "plan",
         "provider",
         "recorded",
         "ttft_ms",
         "usage",
+        "wanted",
     )
 
     def __init__(self, api: str, format_: InboundFormat = openai_chat.FORMAT) -> None:
@@ -43,7 +45,8 @@ class RunningCall:
         self._began = time.perf_counter()
         self._in_attempts_ms = 0.0
         self.attempts: list[dict[str, Any]] = []
-        self.plan: Plan | None = None
+        self.wanted: RouteRequest | None = None
+        self.decided: Plan | NoCapacity | None = None
         self.provider: str | None = None
         self.model: str | None = None
         self.failover = False
@@ -63,6 +66,11 @@ class RunningCall:
         """What the caller wants."""
         self.body["requested_model"] = model[:MAX_TEXT]
         self.body["stream"] = stream
+
+    @property
+    def plan(self) -> Plan | None:
+        """The first plan, if there was one."""
+        return self.decided if isinstance(self.decided, Plan) else None
 
     @property
     def elapsed_ms(self) -> float:
@@ -135,14 +143,15 @@ class RunningCall:
         total = self.elapsed_ms
         usage = self.usage or Usage()
         last = self.attempts[-1] if self.attempts else {}
+        plan = self.plan
         self.recorded = True
         self.body.update(
             state=state.value,
             status=status,
             provider=self.provider,
             model=self.model,
-            rule=self.plan.rule if self.plan else None,
-            table_version=self.plan.table_version if self.plan else None,
+            rule=plan.rule if plan else None,
+            table_version=plan.table_version if plan else None,
             failover=self.failover,
             duration_ms=round(total, 3),
             ttft_ms=self.ttft_ms,
@@ -154,6 +163,7 @@ class RunningCall:
             cost_usd=last.get("cost_usd"),
             attempts=self.attempts,
             error_code=_short(error_code),
+            decision=record_of(self.decided, self.wanted) if self.decided and self.wanted else None,
         )
         return self.body
 

@@ -63,9 +63,9 @@ class Runner:
             UnknownModel: nothing is called so.
         """
         found = self._fleet.plan(wanted, unix_now(), stand_ins=False)
+        call.wanted, call.decided = wanted, found
         if isinstance(found, NoCapacity):
             raise NoAnswer(found.status, found.code, found.message, found.retry_after_s)
-        call.plan = found
         return Attempts(call, wanted, found, self._around)
 
     def _cancelled(self, call: RunningCall, writer: ResponseWriter, *, stopping: bool) -> None:
