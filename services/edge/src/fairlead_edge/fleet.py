@@ -58,6 +58,8 @@ class Fleet:
         regions: Mapping[str, str] | None = None,
     ) -> None:
         self.breaker_settings = breaker or BreakerSettings()
+        self.clock: Callable[[], float] = unix_now
+        """The time, in Unix seconds, by which is decided where a request goes; may be set to look at another hour."""
         self._providers = tuple(providers)
         self._built_in = list(entries)
         self.catalog = Catalog(self._built_in, self._providers)

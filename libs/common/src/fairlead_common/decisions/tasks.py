@@ -15,7 +15,7 @@ LEAST: Final = 2.0
 CHAT_CHARS: Final = 200
 
 PATTERNS: Final[tuple[tuple[str, float, re.Pattern[str]], ...]] = tuple(
-    (task, weight, re.compile(pattern, re.IGNORECASE | re.MULTILINE))
+    (task, weight, re.compile(pattern, re.MULTILINE))
     for task, weight, pattern in (
         (
             "code",
@@ -79,6 +79,7 @@ TASKS: Final = (*dict.fromkeys(task for task, _, _ in PATTERNS), "chat", "unknow
 def task_of(prompt: str) -> str:
     """One of ``TASKS``."""
     text = prompt if len(prompt) <= 2 * MAX_CHARS else f"{prompt[:MAX_CHARS]}\n{prompt[-MAX_CHARS:]}"
+    text = text.lower()
     sums: dict[str, float] = {}
     for task, weight, pattern in PATTERNS:
         count = 0

@@ -4,7 +4,9 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 from uuid import UUID
 
+from fairlead_common.decisions.languages import language_of
 from fairlead_common.decisions.plan import NoCapacity, RouteRequest
+from fairlead_common.decisions.tasks import task_of
 from fairlead_common.events.calls import Decision
 from fairlead_common.operations import comparison as calls
 from fairlead_common.operations import routing as ops
@@ -14,7 +16,6 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from fairlead_edge.control.dependencies import FleetNow, Rpc, WorkspaceId
-from fairlead_edge.fleet import unix_now
 
 router = APIRouter(prefix="/api/providers/routing", tags=["routing"])
 
@@ -34,6 +35,9 @@ class ExplainIn(BaseModel):
     metadata: dict[str, str] = {}
     response_format: Literal["text", "json_object", "json_schema"] = "text"
     user: str = ""
+    prompt: str = Field(
+        default="", description="the user's latest turn: task class and language come from it"
+    )
 
 
 class RuleOut(BaseModel):
@@ -128,9 +132,11 @@ async def explain(fleet: FleetNow, workspace_id: WorkspaceId, body: ExplainIn) -
         body.metadata,
         response_format=body.response_format,
         user=body.user,
+        task=task_of(body.prompt) if body.prompt else "unknown",
+        language=language_of(body.prompt),
     )
     try:
-        found = fleet.explain(request, unix_now())
+        found = fleet.explain(request, fleet.clock())
     except UnknownModel as error:
         return Explanation(rule=None, strategy=None, table_version=None, error=error.message)
     rules = [RuleOut(**asdict(each)) for each in found.rules]

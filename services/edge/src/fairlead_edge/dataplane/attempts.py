@@ -98,7 +98,8 @@ class Attempts:
     def _look_for_more(self) -> None:
         """Decide again, with the stand-ins and with what the attempts so far have taught; other providers come first."""
         draw = self._plan.choice.draw if self._plan.choice is not None else None
-        found = self._around.fleet.plan(self._wanted, unix_now(), draw=draw)
+        fleet = self._around.fleet
+        found = fleet.plan(self._wanted, fleet.clock(), draw=draw)
         if isinstance(found, NoCapacity):
             self._plan = replace(self._plan, more=False)
             return

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fairlead_common.decisions.languages import language_of
 from fairlead_common.decisions.plan import RouteRequest, Step
+from fairlead_common.decisions.tasks import task_of
 from fairlead_common.outcomes import CallState
 from fairlead_models.client import Answer, ChunkStream, ProviderClient
 from fairlead_models.errors import ProviderError
@@ -83,6 +85,10 @@ class Chats:
             found["headers"] = {name: value for name, value in http.headers.items() if name.startswith("x-")}
         if table.sticky("conversation"):
             found["conversation"] = conversation_of(request)
+        if "request.task" in table.facts:
+            found["task"] = task_of(prompt_of(request))
+        if "request.language" in table.facts:
+            found["language"] = language_of(prompt_of(request))
         return found
 
     # answers that are not streamed
@@ -233,6 +239,13 @@ class _Seen:
             if chunk.finish_reason is not None:
                 self.finish = chunk.finish_reason
         return chunks
+
+
+def prompt_of(request: ChatRequest) -> str:
+    """The text of the user's latest turn that has any; empty when there is none."""
+    return next(
+        (text for each in reversed(request.messages) if each.role == "user" and (text := each.text())), ""
+    )
 
 
 def conversation_of(request: ChatRequest) -> str:

@@ -12,7 +12,7 @@ from fairlead_edge.dataplane.answers import NoAnswer, error_of, refuse
 from fairlead_edge.dataplane.attempts import Attempts, Bounds, Surroundings
 from fairlead_edge.dataplane.budget import RetryBudget
 from fairlead_edge.dataplane.calls import RunningCall
-from fairlead_edge.fleet import Fleet, unix_now
+from fairlead_edge.fleet import Fleet
 from fairlead_edge.http.messages import STOPPING, ResponseWriter
 from fairlead_edge.metrics import EdgeMetrics
 from fairlead_edge.outcomes.journal import Journal
@@ -62,7 +62,7 @@ class Runner:
             NoAnswer: nothing can serve it.
             UnknownModel: nothing is called so.
         """
-        found = self._fleet.plan(wanted, unix_now(), stand_ins=False)
+        found = self._fleet.plan(wanted, self._fleet.clock(), stand_ins=False)
         call.wanted, call.decided = wanted, found
         if isinstance(found, NoCapacity):
             raise NoAnswer(found.status, found.code, found.message, found.retry_after_s)
