@@ -26,6 +26,7 @@ from fairlead_common.events.comparison import (
     ProviderPerformancePublished,
     ReportPublished,
 )
+from fairlead_common.events.edge import WireDriftSeen
 from fairlead_common.events.event import Event
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import Evidence, ProviderStatus, ProviderStatusPublished, Status
@@ -151,6 +152,14 @@ EXAMPLES: tuple[Event, ...] = (
         version=9,
     ),
     ProviderPerformancePublished(event_id=ID, occurred_at=NOW, performance=PERFORMANCE),
+    WireDriftSeen(
+        event_id=ID,
+        occurred_at=NOW,
+        source="edge-1",
+        provider="openai",
+        kind="openai:usage.new_tokens",
+        first_seen_at=NOW,
+    ),
     ReportPublished(
         event_id=ID,
         occurred_at=NOW,

@@ -48,6 +48,7 @@ EVENT_OWNERS = {
     "FailoverRecovered": {"fairlead_failover"},
     "ProviderPerformancePublished": {"fairlead_comparison"},
     "ReportPublished": {"fairlead_comparison"},
+    "WireDriftSeen": {"fairlead_edge"},
     "CallsCompleted": {"fairlead_edge", "fairlead_abtest", "fairlead_health"},
     "RunTestJob": {"fairlead_abtest"},
     "TestResultRecorded": {"fairlead_abtest"},

@@ -215,12 +215,15 @@ async def test_an_error_with_status_200_is_an_error(bench: Bench) -> None:
 
 async def test_new_fields_and_events_are_drift_and_no_obstacle(bench: Bench) -> None:
     DRIFT.take_fresh()
+    DRIFT.counts.clear()
     bench.simulator.fault("drift")
     answer = await bench.client.chat(request(), bench.model, TIMEOUTS)
     text, finish, _, _ = await collect(bench, request(stream=True))
     assert (text, finish) == (answer.response.choices[0].text, FinishReason.STOP)
     fresh = DRIFT.take_fresh()
-    assert any(kind.startswith(f"{bench.simulator.vendor}:answer.x_simulated_field") for kind in fresh)
+    assert {each.drift.provider for each in fresh} == {bench.client.spec.name}
+    wanted = f"{bench.simulator.vendor}:answer.x_simulated_field"
+    assert any(each.drift.kind.startswith(wanted) for each in fresh)
     await bench.client.chat(request(), bench.model, TIMEOUTS)
     assert DRIFT.take_fresh() == []
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from fairlead_models.drift import DRIFT, MAX_KINDS, DriftLog
+from fairlead_models.drift import DRIFT, MAX_KINDS, Drift, DriftLog
 
 from libs.models.tests.wires.samples import EVENTS, SAMPLED, WHOLE, stream_of
 
@@ -33,11 +33,12 @@ NEW: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_new_field_is_fresh_once(name: str) -> None:
     DRIFT.take_fresh()
     more, kind = NEW[name]
-    already = DRIFT.counts[kind]
+    drift = Drift("", kind)
+    already = DRIFT.counts[drift]
     for _ in range(3):
         SAMPLED[name].decode({}, orjson.dumps({**WHOLE[name], **more}))
-    assert DRIFT.counts[kind] == already + 3
-    assert DRIFT.take_fresh() == ([] if already else [kind])
+    assert DRIFT.counts[drift] == already + 3
+    assert [each.drift for each in DRIFT.take_fresh()] == ([] if already else [drift])
 
 
 @pytest.mark.parametrize(
@@ -66,20 +67,21 @@ def test_a_new_field_is_fresh_once(name: str) -> None:
     ],
 )
 def test_a_new_event_does_not_break_the_stream(name: str, event: dict[str, Any], kind: str) -> None:
-    before = DRIFT.counts[kind]
+    before = DRIFT.counts[Drift("", kind)]
     decoder = SAMPLED[name].stream_decoder()
     events = [EVENTS[name][0], event, *EVENTS[name][1:]]
     decoder.feed(stream_of(name, events))
     decoder.finish()
-    assert DRIFT.counts[kind] == before + 1
+    assert DRIFT.counts[Drift("", kind)] == before + 1
 
 
 def test_a_new_finish_reason_counts_as_a_stop_and_is_told() -> None:
     body = {**WHOLE["cohere"], "finish_reason": "BORED"}
-    before = DRIFT.counts["cohere:finish_reason.BORED"]
+    bored = Drift("", "cohere:finish_reason.BORED")
+    before = DRIFT.counts[bored]
     found = SAMPLED["cohere"].decode({}, orjson.dumps(body))
     assert found.choices[0].finish_reason == "stop"
-    assert DRIFT.counts["cohere:finish_reason.BORED"] == before + 1
+    assert DRIFT.counts[bored] == before + 1
 
 
 def test_garbage_cannot_fill_the_log() -> None:
@@ -88,4 +90,17 @@ def test_garbage_cannot_fill_the_log() -> None:
         log.note("w", "x", f"{number}" * 500)
     assert len(log.counts) == MAX_KINDS
     assert len(log.take_fresh()) == MAX_KINDS
-    assert max(len(kind) for kind in log.counts) <= 120
+    assert max(len(drift.kind) for drift in log.counts) <= 120
+
+
+def test_drift_belongs_to_the_provider_whose_bytes_were_decoded() -> None:
+    log = DriftLog()
+    for provider in ("openai", "openai-eu", "openai"):
+        with log.of(provider):
+            log.note("openai", "chunk", "aura")
+    log.note("openai", "chunk", "aura")
+    assert log.counts == {
+        Drift("openai", "openai:chunk.aura"): 2,
+        Drift("openai-eu", "openai:chunk.aura"): 1,
+        Drift("", "openai:chunk.aura"): 1,
+    }

@@ -15,4 +15,4 @@ async def test_what_an_answer_had_not_before_is_counted(tmp_path: Path, vendors:
         answer = await edge.client().post("/v1/chat/completions", json=body)
         assert answer.status_code == 200
         page = (await edge.client(None).get("/metrics")).text
-    assert 'fairlead_wire_drift_total{kind="mistral:' in page
+    assert 'fairlead_wire_drift_total{kind="mistral:answer.x_simulated_field",provider="mistral"' in page

@@ -29,6 +29,7 @@ from fairlead_common.events.comparison import (
     ProviderPerformancePublished,
     ReportPublished,
 )
+from fairlead_common.events.edge import WireDriftSeen
 from fairlead_common.events.event import Event
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished
@@ -43,6 +44,7 @@ LOOKS_LIKE_A_VALUE: Final = frozenset(["y", "n", "yes", "no", "on", "off", "true
 ADDRESSES: Final[dict[type[Event], str]] = {
     ProviderStatusPublished: "provider.status.{provider}",
     CallsCompleted: "calls.completed.{source}",
+    WireDriftSeen: "provider.drift.{provider}",
     ProviderPerformancePublished: "provider.performance.{provider}",
     FailoverSwitched: "failover.switched.{workspace}",
     FailoverRecovered: "failover.recovered.{workspace}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fairlead_common.outcomes import ErrorClass
 
+from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
 from fairlead_models.policy import settle
 from fairlead_models.providers import ProviderSpec
@@ -99,7 +100,9 @@ class ChunkStream:
         """
         try:
             while data := await self._http.chunk(by):
-                if chunks := self._decoder.feed(data):
+                with DRIFT.of(self._client.spec.name):
+                    chunks = self._decoder.feed(data)
+                if chunks:
                     return chunks
             self._decoder.finish()
         except TransportError as error:
@@ -151,7 +154,8 @@ class ProviderClient:
         http = await self._send(encoded, model, timeouts, headers)
         try:
             body = await http.body()
-            response = (encoded.wire or self.wire).decode(http.headers, body)
+            with DRIFT.of(self.spec.name):
+                response = (encoded.wire or self.wire).decode(http.headers, body)
         except TransportError as error:
             raise self.failure(error, model, in_stream=True) from error
         except ProviderError as error:
@@ -176,7 +180,9 @@ class ProviderClient:
             encoded.warnings = settle(encoded.warnings, request.unsupported)
             http = await self._send(encoded, model, timeouts, headers)
             try:
-                response = self.wire.decode_embeddings(http.headers, await http.body(), len(request.inputs))
+                body = await http.body()
+                with DRIFT.of(self.spec.name):
+                    response = self.wire.decode_embeddings(http.headers, body, len(request.inputs))
             except TransportError as error:
                 raise self.failure(error, model, in_stream=True) from error
             finally:

@@ -27,6 +27,7 @@ from fairlead_common.tasks import end_tasks
 from fairlead_common.telemetry import configure_tracing
 from fairlead_models.catalog.entries import built_in, declared
 from fairlead_models.client import Clients
+from fairlead_models.drift import DRIFT
 from fairlead_models.providers import ProviderSpec, load_providers
 from fairlead_models.transport.http1 import Http1Transport
 from fastapi import FastAPI
@@ -40,6 +41,7 @@ from fairlead_edge.dataplane.attempts import Bounds
 from fairlead_edge.dataplane.chat import Chats
 from fairlead_edge.dataplane.embeddings import Embeddings
 from fairlead_edge.dataplane.runner import Runner
+from fairlead_edge.drift import DriftReporter
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.front import Front, Handlers, reject
 from fairlead_edge.http.connection import MEGABYTE, Limits
@@ -79,6 +81,7 @@ class Edge:
         self.fleet = Fleet(names, entries, settings.data_dir / "snapshots", regions=regions)
         self.journal = _journal(settings.data_dir / "outcomes")
         self._shipper = Shipper(self.journal, settings.instance)
+        self._drift = DriftReporter(DRIFT, settings.instance)
         self._database = Database(settings.postgres_dsn.get_secret_value(), application_name="fairlead-edge")
         self._store = EdgeStore(self._database)
         self._metrics = EdgeMetrics(self.journal)
@@ -161,6 +164,7 @@ class Edge:
         for job in self.fleet.jobs(client):
             self._start(job)
         self._start(partial(self._shipper.run, client))
+        self._start(partial(self._drift.run, client))
         publishing = AccessAndCatalog(client, self._store, self._specs)
         owner = f"{self.settings.instance}:{new_id()}"
         self._snapshots = SnapshotLoop("edge.snapshots", owner, publishing.publish)

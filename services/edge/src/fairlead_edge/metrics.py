@@ -23,15 +23,17 @@ BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 12
 
 
 class WireDrift(Collector):
-    """What the adapters saw in answers that they do not know: fields and event types by ``wire:where.name``."""
+    """What the adapters saw in answers that they do not know: fields and event types by provider and ``wire:where.name``."""
 
     def collect(self) -> Iterator[Metric]:
         """Prometheus asks."""
         found = CounterMetricFamily(
-            "fairlead_wire_drift", "Sightings of what a vendor's wire did not have before", labels=["kind"]
+            "fairlead_wire_drift",
+            "Sightings of what a vendor's wire did not have before",
+            labels=["provider", "kind"],
         )
-        for kind, count in sorted(DRIFT.counts.items()):
-            found.add_metric([kind], count)
+        for drift, count in sorted(DRIFT.counts.items()):
+            found.add_metric(drift, count)
         yield found
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from fairlead_common.bus.redelivery import is_away
 from fairlead_common.bus.rpc import answer
 from fairlead_common.bus.subscribing import consume, consume_batches
-from fairlead_common.bus.topology import HEALTH_CALLS, HEALTH_PROBES
+from fairlead_common.bus.topology import HEALTH_CALLS, HEALTH_DRIFT, HEALTH_PROBES
 from fairlead_common.events.health import ProviderStatus, Status
 from fairlead_common.operations import health as ops
 from fairlead_common.service import Runtime
@@ -22,6 +22,7 @@ from fairlead_models.transport.http1 import Http1Transport
 
 from fairlead_health.aggregator import Aggregator
 from fairlead_health.api import HealthApi
+from fairlead_health.drift import WireDrifts
 from fairlead_health.probes import Prober
 from fairlead_health.settings import HealthSettings
 from fairlead_health.store import HealthStore
@@ -62,8 +63,10 @@ async def wire(runtime: Runtime) -> None:
     aggregator = Aggregator(
         runtime.client, store, windows, runtime.publisher, prober, providers, settings, runtime.owner
     )
+    drifts = WireDrifts(runtime.client, runtime.publisher, store, settings.runbooks_url)
     consume_batches(runtime.broker, HEALTH_CALLS, api.on_frames)
     consume(runtime.broker, HEALTH_PROBES, prober.on_tick)
+    consume(runtime.broker, HEALTH_DRIFT, drifts.on_drift)
     answer(runtime.broker, ops.SUMMARY, api.summary)
     answer(runtime.broker, ops.PROVIDER, api.provider)
     answer(runtime.broker, ops.HISTORY, api.history)
@@ -78,6 +81,7 @@ async def wire(runtime: Runtime) -> None:
     runtime.spawn(partial(states.follow, runtime.client))
     runtime.spawn(prober.work)
     runtime.spawn(aggregator.run)
+    runtime.spawn(drifts.run)
     runtime.spawn(partial(keep_house, api, windows))
 
 

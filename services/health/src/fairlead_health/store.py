@@ -113,6 +113,14 @@ class HealthStore:
         )
         return [_alert(row) for row in rows]
 
+    async def has_alert(self, fingerprint: str) -> bool:
+        """Whether an alert of this fingerprint was ever saved."""
+        rows = await self._rows(
+            "SELECT EXISTS (SELECT FROM alert WHERE fingerprint = :fingerprint) AS found",
+            fingerprint=fingerprint,
+        )
+        return bool(rows[0]["found"])
+
     async def last_alerts(self) -> list[AlertRaised]:
         """The last transition of every fingerprint, to go on from after a restart."""
         rows = await self._rows(

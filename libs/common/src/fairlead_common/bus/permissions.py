@@ -21,6 +21,7 @@ from fairlead_common.bus.topology import (
     COMPARISON_RESULTS,
     DURABLES,
     HEALTH_CALLS,
+    HEALTH_DRIFT,
     HEALTH_PROBES,
     STREAMS,
     Durable,
@@ -32,6 +33,7 @@ READY_STREAM: Final = STREAMS[-1].name
 
 CALLS: Final = "calls.completed.>"
 STATUS: Final = "provider.status.>"
+DRIFT: Final = "provider.drift.>"
 PERFORMANCE: Final = "provider.performance.>"
 SWITCHED: Final = "failover.switched.>"
 RECOVERED: Final = "failover.recovered.>"
@@ -71,7 +73,7 @@ ROLES: Final = (
     Role(
         "edge",
         "serves callers from snapshots, reports calls, publishes access and catalog",
-        publishes=(CALLS,),
+        publishes=(CALLS, DRIFT),
         owns=("access", "catalog"),
         follows=("access", "catalog", "routes", "failover", "provider-status", "performance"),
         asks=("health", "failover", "routing", "comparison", "abtest"),
@@ -81,7 +83,7 @@ ROLES: Final = (
         "probes, judges and alerts",
         publishes=(STATUS, ALERTS, SCHEDULES, CALLS),
         hears=(CALLS,),
-        consumes=(HEALTH_CALLS, HEALTH_PROBES),
+        consumes=(HEALTH_CALLS, HEALTH_PROBES, HEALTH_DRIFT),
         replays=("CALLS", "PROBES", "STATUS", "ALERTS"),
         owns=("provider-status", "alerts-active"),
         follows=("provider-status", "alerts-active"),
@@ -132,8 +134,8 @@ ROLES: Final = (
     Role(
         "ops",
         "people and their tools: alerts, states, dead letters",
-        hears=(STATUS, PERFORMANCE, SWITCHED, RECOVERED, ALERTS, REPORTS, "dlq.>"),
-        replays=("STATUS", "FAILOVER", "ALERTS", "REPORTS", "DLQ"),
+        hears=(STATUS, PERFORMANCE, SWITCHED, RECOVERED, ALERTS, REPORTS, DRIFT, "dlq.>"),
+        replays=("STATUS", "FAILOVER", "ALERTS", "REPORTS", "DRIFT", "DLQ"),
         serves=False,
     ),
 )

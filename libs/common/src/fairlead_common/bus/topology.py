@@ -62,6 +62,9 @@ class Bucket:
 STREAMS: Final = (
     Stream("STATUS", ("provider.status.>",), "provider status: changes and heartbeats, from health"),
     Stream("CALLS", ("calls.completed.>",), "what became of every call, in frames", max_bytes=8 * 1024**3),
+    Stream(
+        "DRIFT", ("provider.drift.>",), "what is new on vendors' wires, from the edges", max_age_s=90 * DAY_S
+    ),
     Stream("PERFORMANCE", ("provider.performance.>",), "measured performance, from comparison"),
     Stream("FAILOVER", ("failover.switched.>", "failover.recovered.>"), "switches and recoveries"),
     Stream("ALERTS", ("alerts.>",), "alerts for people", max_age_s=90 * DAY_S),
@@ -82,6 +85,7 @@ STREAMS: Final = (
 
 HEALTH_CALLS: Final = Durable("health-calls", "CALLS", "calls.completed.>")
 HEALTH_PROBES: Final = Durable("health-probes", "PROBES", "probes.due.>", ack_wait_s=60)
+HEALTH_DRIFT: Final = Durable("health-drift", "DRIFT", "provider.drift.>")
 COMPARISON_CALLS: Final = Durable(
     "comparison-calls", "CALLS", "calls.completed.>", ack_wait_s=60, max_ack_pending=5000
 )
@@ -93,6 +97,7 @@ ABTEST_JOBS: Final = Durable(
 DURABLES: Final = (
     HEALTH_CALLS,
     HEALTH_PROBES,
+    HEALTH_DRIFT,
     COMPARISON_CALLS,
     COMPARISON_RESULTS,
     ABTEST_JOBS,

@@ -34,6 +34,8 @@ class AlertEvidence(BaseModel):
     call_ids: tuple[str, ...] = ()
     trace_ids: tuple[str, ...] = ()
     error_classes: dict[str, int] = {}
+    wire_drift: tuple[str, ...] = ()
+    """What is new on a vendor's wire, as ``wire:where.name``."""
 
 
 class ActionTaken(BaseModel):
