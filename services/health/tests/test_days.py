@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from fairlead_common.events.alerts import AlertRaised
+from fairlead_health.domain.raising import Surroundings, alerted
 from fairlead_health.domain.status import (
     CallSeen,
     MaintenanceSet,
@@ -15,7 +16,7 @@ from fairlead_health.domain.status import (
     Unwatched,
     counted,
 )
-from fairlead_health.domain.watch import Surroundings, Watch, alerted, observed, state_of
+from fairlead_health.domain.watch import Watch, observed, state_of
 
 RULES = StatusSettings()
 MIDNIGHT = 1_790_000_000.0

@@ -29,6 +29,7 @@ from nats.errors import Error as NatsError
 from sqlalchemy import RowMapping
 
 from fairlead_health.domain import alerts as rules
+from fairlead_health.domain.raising import Surroundings, abandoned, alerted
 from fairlead_health.domain.score import Span
 from fairlead_health.domain.status import (
     KEPT_S,
@@ -43,15 +44,7 @@ from fairlead_health.domain.status import (
     resumed,
     seeded,
 )
-from fairlead_health.domain.watch import (
-    DAY_S,
-    Surroundings,
-    Watch,
-    abandoned,
-    alerted,
-    observed,
-    state_of,
-)
+from fairlead_health.domain.watch import DAY_S, Watch, observed, state_of
 from fairlead_health.memory import Memory, recall
 from fairlead_health.probes import Prober
 from fairlead_health.schedules import Schedules
