@@ -546,6 +546,59 @@ async def test_a_stream_that_only_drips_before_its_first_token_fails_over(tmp_pa
             assert (await only_call(edge)).attempts[0].error_class is ErrorClass.TIMEOUT_FIRST_TOKEN
 
 
+def sse(*bodies: dict[str, Any]) -> bytes:
+    return b"".join(b"data: " + json.dumps(body).encode() + b"\n\n" for body in bodies)
+
+
+def token(text: str, finish: str | None = None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]}
+
+
+BROKEN = {"error": {"message": "boom", "type": "server_error", "code": None}}
+
+
+async def test_tokens_before_an_error_in_the_same_bytes_reach_the_caller(tmp_path: Path) -> None:
+    heard = asyncio.Event()
+
+    async def breaking(request: Request, writer: ResponseWriter) -> None:
+        writer.start(200, {"content-type": "text/event-stream"})
+        await writer.write(sse(token("Ships ")))
+        await heard.wait()
+        writer.end(sse(token("stay "), token("moored"), BROKEN, token("never")))
+
+    async with upstream(breaking) as spec, edge_here(tmp_path, (spec,)) as edge:
+        async with edge.client().stream("POST", CHAT, json=ask("openai/gpt-5.5", stream=True)) as answer:
+            text = ""
+            async for line in answer.aiter_lines():
+                text += line
+                heard.set()
+        assert [word for word in ("Ships ", "stay ", "moored", "never") if word in text] == [
+            "Ships ",
+            "stay ",
+            "moored",
+        ]
+        assert "The stream broke: boom" in text
+        assert (await only_call(edge)).state is CallState.TRUNCATED
+
+
+async def test_a_first_token_that_came_with_an_error_fails_over_unseen(tmp_path: Path) -> None:
+    async def breaking(request: Request, writer: ResponseWriter) -> None:
+        writer.start(200, {"content-type": "text/event-stream"})
+        writer.end(sse(token("Ships "), BROKEN))
+
+    async def well(request: Request, writer: ResponseWriter) -> None:
+        writer.start(200, {"content-type": "text/event-stream"})
+        writer.end(sse(token("Hi", "stop")))
+
+    async with (
+        upstream(breaking) as one,
+        upstream(well, "mistral") as two,
+        edge_here(tmp_path, (one, two)) as edge,
+    ):
+        answer = await edge.client().post(CHAT, json=ask(stream=True))
+        assert (answer.headers["x-fairlead-provider"], text_of(events(answer))) == ("mistral", "Hi")
+
+
 async def test_a_connection_lost_after_the_protocols_end_is_no_failure(tmp_path: Path) -> None:
     async def handler(request: Request, writer: ResponseWriter) -> None:
         writer.start(200, {"content-type": "text/event-stream"})

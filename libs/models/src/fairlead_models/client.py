@@ -99,7 +99,7 @@ class ChunkStream:
             ProviderError: it broke, stalled, sent an error, or ended early (TRUNCATED).
         """
         try:
-            while data := await self._http.chunk(by):
+            while self._decoder.failure is None and (data := await self._http.chunk(by)):
                 with DRIFT.of(self._client.spec.name):
                     chunks = self._decoder.feed(data)
                 if chunks:
@@ -112,6 +112,11 @@ class ChunkStream:
             error.provider, error.model = self._client.spec.name, self._model
             raise
         return []
+
+    @property
+    def failure(self) -> ProviderError | None:
+        """What the next ``next()`` will raise, when that is known already: it came with the chunks before it."""
+        return self._decoder.failure
 
     def _complete(self) -> bool:
         """What the protocol demands was all seen: how the connection ends after that is of no interest."""

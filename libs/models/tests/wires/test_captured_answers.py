@@ -141,6 +141,34 @@ def test_captured_streams_that_break_say_how(vendor: str) -> None:
         assert found is expected, name
 
 
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_what_came_before_an_error_is_given_out_however_the_bytes_are_split(vendor: str) -> None:
+    for name in captures(vendor, "stream_mid_error", "stream_error_finish"):
+        if absent(name):
+            return
+        _, _, body = answered(name)
+        by_byte = told_before_failing(vendor, [body[at : at + 1] for at in range(len(body))])
+        assert told_before_failing(vendor, [body]) == by_byte
+        for at in range(len(body)):
+            assert told_before_failing(vendor, [body[:at], body[at:]]) == by_byte
+
+
+def told_before_failing(vendor: str, pieces: list[bytes]) -> tuple[list[ChatChunk], ErrorClass]:
+    """The chunks of a stream that fails, and how it fails; the failure is known with the piece that holds it."""
+    decoder = VENDORS[vendor].stream_decoder()
+    chunks: list[ChatChunk] = []
+
+    def read() -> None:
+        for piece in pieces:
+            chunks.extend(decoder.feed(piece))
+        decoder.finish()
+
+    with pytest.raises(ProviderError) as failed:
+        read()
+    assert decoder.failure is failed.value
+    return chunks, failed.value.error_class
+
+
 BROKEN = {"anthropic": ErrorClass.OVERLOADED, "google": ErrorClass.OVERLOADED}
 
 

@@ -1,53 +1,72 @@
 """The part of decoding a stream that all wires share: bytes to events to JSON objects, and their failures."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from fairlead_common.outcomes import ErrorClass
 
 from fairlead_models.errors import ProviderError
-from fairlead_models.sse import SseParser, SseTooLarge
+from fairlead_models.sse import SseEvent, SseParser, SseTooLarge
 from fairlead_models.unified import ChatChunk
 from fairlead_models.wires.protocol import load_object, malformed
 from fairlead_models.wires.reading import SHAPE_ERRORS
 
+DONE = b"[DONE]"
+"""Some protocols send it last; it proves nothing."""
 
-class EventDecoder:
-    """Base of the decoders: a wire says what one event means in ``read``, and what the end is in ``finish``."""
 
-    __slots__ = ("_sse",)
+class EventDecoder(ABC):
+    """Base of the decoders: a wire says what one event means in ``read``, and what the end is in ``check_end``."""
+
+    __slots__ = ("_sse", "failure")
 
     def __init__(self) -> None:
         self._sse = SseParser()
+        self.failure: ProviderError | None = None
 
     def feed(self, data: bytes) -> list[ChatChunk]:
         """See ``StreamDecoder.feed``."""
+        if self.failure is not None:
+            raise self.failure
         try:
             events = self._sse.feed(data)
         except SseTooLarge as error:
             raise ProviderError(ErrorClass.MALFORMED, str(error)) from error
         chunks: list[ChatChunk] = []
         for event in events:
-            body = event.data.strip()
-            if body == b"[DONE]":
-                self.done()
-            elif body:
-                found = load_object(body, "a stream event")
-                try:
-                    self.read(event.event, found, chunks)
-                except SHAPE_ERRORS as error:
-                    raise malformed("a stream event", error) from error
+            before = len(chunks)
+            try:
+                self._take(event, chunks)
+            except ProviderError as error:
+                self.failure = error
+                del chunks[before:]
+                if not chunks:
+                    raise
+                break
         return chunks
 
-    def done(self) -> None:
-        """``[DONE]`` has come; most protocols do not need it."""
-
-    def read(self, event: str, found: dict[str, Any], chunks: list[ChatChunk]) -> None:
-        """Append what one event brought to ``chunks``."""
-        raise NotImplementedError
+    def _take(self, event: SseEvent, chunks: list[ChatChunk]) -> None:
+        body = event.data.strip()
+        if body and body != DONE:
+            found = load_object(body, "a stream event")
+            try:
+                self.read(event.event, found, chunks)
+            except SHAPE_ERRORS as error:
+                raise malformed("a stream event", error) from error
 
     def finish(self) -> None:
         """See ``StreamDecoder.finish``."""
-        raise NotImplementedError
+        if self.failure is not None:
+            raise self.failure
+        self.check_end()
+
+    @abstractmethod
+    def read(self, event: str, found: dict[str, Any], chunks: list[ChatChunk]) -> None:
+        """Append what one event brought to ``chunks``."""
+
+    @abstractmethod
+    def check_end(self) -> None:
+        """Raise ProviderError(TRUNCATED) unless the protocol's own end was seen."""
 
 
 class OpenChoices:

@@ -26,12 +26,19 @@ Headers = Mapping[str, str]
 class StreamDecoder(Protocol):
     """Turns the bytes of one streamed answer into chunks."""
 
+    failure: ProviderError | None
+    """What has broken the stream, once it is known; what came before it is given out first."""
+
     def feed(self, data: bytes) -> list[ChatChunk]:
-        """Chunks completed by ``data``. Raises ProviderError for an error event or bytes that make no sense."""
+        """Chunks completed by ``data``, those before a failure included.
+
+        Raises:
+            ProviderError: an error event, or bytes that make no sense, with no chunk before them in ``data``.
+        """
         ...
 
     def finish(self) -> None:
-        """The body has ended. Raises ProviderError(TRUNCATED) unless the protocol's own end was seen."""
+        """The body has ended. Raises ``failure``, or ProviderError(TRUNCATED) unless the protocol's own end was seen."""
         ...
 
 

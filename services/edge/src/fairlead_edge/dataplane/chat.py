@@ -207,7 +207,7 @@ class Chats:
         try:
             while found := await stream.next(token_by):
                 chunks += found
-                if any(chunk.has_token for chunk in found):
+                if stream.failure is None and any(chunk.has_token for chunk in found):
                     call.first_token(attempt)
                     break
         except BaseException:

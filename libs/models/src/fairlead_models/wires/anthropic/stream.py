@@ -108,8 +108,8 @@ class AnthropicStream(EventDecoder):
             DRIFT.note(WIRE, "delta", str(kind))
         return None
 
-    def finish(self) -> None:
-        """See ``StreamDecoder.finish``."""
+    def check_end(self) -> None:
+        """See ``EventDecoder.check_end``."""
         if not self._stopped or not self._reason:
             raise truncated("no message_stop" if not self._stopped else "no stop_reason")
 

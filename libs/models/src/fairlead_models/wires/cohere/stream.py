@@ -61,8 +61,8 @@ class CohereStream(EventDecoder):
         self._ended = True
         return ChatChunk(finish_reason=finish, usage=usage_in(delta), vendor_finish=word)
 
-    def finish(self) -> None:
-        """See ``StreamDecoder.finish``."""
+    def check_end(self) -> None:
+        """See ``EventDecoder.check_end``."""
         if not self._ended:
             raise truncated("no message-end")
 

@@ -70,7 +70,7 @@ class GoogleStream(EventDecoder):
         chunks[-1].finish_reason = finish
         chunks[-1].vendor_finish = choice.vendor_finish
 
-    def finish(self) -> None:
-        """See ``StreamDecoder.finish``."""
+    def check_end(self) -> None:
+        """See ``EventDecoder.check_end``."""
         if not self._choices.complete:
             raise truncated("no finishReason")

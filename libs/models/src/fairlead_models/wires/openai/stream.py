@@ -64,8 +64,8 @@ class OpenAIStream(EventDecoder):
             chunk.finish_reason = FinishReason.TOOL_CALLS
         self._choices.note(chunk.index, finished=chunk.finish_reason is not None)
 
-    def finish(self) -> None:
-        """See ``StreamDecoder.finish``."""
+    def check_end(self) -> None:
+        """See ``EventDecoder.check_end``."""
         if not self._choices.complete:
             raise truncated("no finish reason")
 

@@ -125,8 +125,8 @@ class ResponsesStream(EventDecoder):
             DRIFT.note(WIRE, "event", kind)
         return None
 
-    def finish(self) -> None:
-        """See ``StreamDecoder.finish``."""
+    def check_end(self) -> None:
+        """See ``EventDecoder.check_end``."""
         if not self._ended:
             raise truncated("no response.completed")
 
