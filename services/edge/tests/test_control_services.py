@@ -218,6 +218,26 @@ async def test_routing(plane: Plane) -> None:
     assert (await plane.admin.delete(path)).status_code == 204
     assert (await problem(await plane.admin.get(path)))[0] == 404
     assert (await problem(await plane.admin.get(f"{base}/rules/{2**70}")))[0] in (404, 422)
+    changes = (await plane.admin.get(f"{path}/versions")).json()["changes"]
+    assert [(each["action"], each["changed_by"]) for each in changes] == [
+        ("deleted", "admin"),
+        ("changed", "admin"),
+        ("created", "admin"),
+    ]
+    (gone,) = (await plane.admin.get(f"{base}/versions/diff?since=1&until=3")).json()["rules"]
+    assert (gone["name"], gone["after"]) == ("cheap", None)
+    assert (await problem(await other.post(f"{base}/versions/1/restore")))[:2] == (404, "unknown_version")
+    restored = await plane.admin.post(f"{base}/versions/1/restore")
+    assert [each["enabled"] for each in restored.json()["rules"]] == [True]
+    assert (await plane.admin.get(f"{base}/versions/4")).json() == restored.json()
+    assert (await plane.admin.get(f"{base}/versions?limit=1")).json()["current"] == 4
+    await plane.start("comparison")
+    past = f"{base}/explain/{answer.headers['x-request-id']}"
+    decided = await plane.until(past, lambda body: bool(body["rules"]))
+    assert [(each["name"], each["applies"], each["decides"]) for each in decided["rules"]] == [
+        ("cheap", True, True)
+    ]
+    assert (decided["call"]["table_version"], decided["decision"]["rule_version"]) == (1, 1)
 
 
 async def test_compare(plane: Plane) -> None:

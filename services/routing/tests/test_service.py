@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from fairlead_common.bus.rpc import RpcClient, RpcError
@@ -12,7 +13,12 @@ from fairlead_common.settings import Settings
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_common.snapshots.routes import RoutesSnapshot
+from fairlead_models.catalog.catalog import Catalog
+from fairlead_models.catalog.entries import built_in
+from fairlead_models.providers import BUILT_IN
 from fairlead_routing.app import wire
+from fairlead_routing.store import RoutingStore
+from fairlead_routing.tables import Tables
 from nats.aio.client import Client
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
@@ -80,7 +86,7 @@ async def test_rules_are_made_read_changed_and_removed_and_each_change_is_a_vers
         found = await edge.rpc.call(ops.GET, ops.OneRule(workspace_id=1, rule_id=early.id))
         assert (found.enabled, found.priority) == (False, 300)
 
-        await edge.rpc.call(ops.DELETE, ops.OneRule(workspace_id=1, rule_id=late.id))
+        await edge.rpc.call(ops.DELETE, ops.DeleteRule(workspace_id=1, rule_id=late.id))
         assert await edge.until_version(4) == []
         assert await edge.rpc.call(ops.TABLE, ONE) == edge.tables["1"]
 
@@ -119,7 +125,7 @@ async def test_what_cannot_be_used_is_refused_and_changes_nothing(
         with pytest.raises(RpcError, match=missing):
             await edge.rpc.call(ops.GET, elsewhere)
         with pytest.raises(RpcError, match=missing):
-            await edge.rpc.call(ops.DELETE, elsewhere)
+            await edge.rpc.call(ops.DELETE, ops.DeleteRule(workspace_id=2, rule_id=kept.id))
         assert await edge.until_version(1) == ["kept"]
         assert (await edge.rpc.call(ops.TABLE, ONE)).version == 1
 
@@ -169,3 +175,77 @@ async def test_a_table_that_was_lost_with_the_bus_is_published_again(
         await SnapshotPublisher(nats_client, "routes").delete("1")
         await until(lambda: "1" not in edge.tables)
         assert await edge.until_version(1) == ["kept"]
+
+
+async def change(edge: Edge, rule: ops.Rule, by: str | None = None, **fields: object) -> ops.Rule:
+    """Replace the fields of a rule."""
+    given = {**rule.model_dump(include=set(ops.RuleIn.model_fields)), **fields}
+    request = ops.ReplaceRule(
+        workspace_id=1, rule_id=rule.id, rule=ops.RuleIn.model_validate(given), changed_by=by
+    )
+    return await edge.rpc.call(ops.REPLACE, request)
+
+
+async def test_every_change_can_be_listed_compared_and_undone(
+    nats_url: str, postgres_dsn: str, edge: Edge
+) -> None:
+    async with running(nats_url, postgres_dsn):
+        one, two = await edge.create("one", priority=1), await edge.create("two", priority=2)
+        assert (one.version, two.version) == (1, 2)
+        await change(edge, one, "ada", name="away")
+        await change(edge, two, "ada", name="one", strategy="cost")
+        delete = ops.DeleteRule(workspace_id=1, rule_id=one.id, changed_by="bob")
+        await edge.rpc.call(ops.DELETE, delete)
+        found = await edge.rpc.call(ops.CHANGES, ops.ChangesQuery(workspace_id=1))
+        assert [(each.version, each.action, each.changed_by) for each in found.changes] == [
+            (5, "deleted", "bob"),
+            (4, "changed", "ada"),
+            (3, "changed", "ada"),
+            (2, "created", None),
+            (1, "created", None),
+        ]
+        of_two = ops.ChangesQuery(workspace_id=1, rule_id=two.id, before=4)
+        assert [each.version for each in (await edge.rpc.call(ops.CHANGES, of_two)).changes] == [2]
+        diff = await edge.rpc.call(ops.DIFF, ops.DiffQuery(workspace_id=1, since=2, until=5))
+        assert [(each.rule_id, each.before and each.before["name"], each.after) for each in diff.rules] == [
+            (one.id, "one", None),
+            (two.id, "two", {"name": "one", "strategy": "cost"}),
+        ]
+        restored = await edge.rpc.call(
+            ops.RESTORE, ops.RestoreTable(workspace_id=1, version=2, changed_by="ada")
+        )
+        assert [(rule.id, rule.name) for rule in restored.rules] == [(one.id, "one"), (two.id, "two")]
+        assert await edge.until_version(6) == ["one", "two"]
+        then = await edge.rpc.call(ops.TABLE_THEN, ops.AtVersion(workspace_id=1, version=4))
+        assert [(rule.name, rule.version) for rule in then.rules] == [("away", 3), ("one", 4)]
+        undone = await edge.rpc.call(ops.RESTORE, ops.RestoreTable(workspace_id=1, version=5))
+        assert [(rule.name, rule.version) for rule in undone.rules] == [("one", 7)]
+        newest = await edge.rpc.call(ops.CHANGES, ops.ChangesQuery(workspace_id=1, limit=2))
+        assert [(each.version, each.action) for each in newest.changes] == [(7, "deleted"), (7, "restored")]
+        with pytest.raises(RpcError, match="there is no version 99") as refused:
+            await edge.rpc.call(ops.RESTORE, ops.RestoreTable(workspace_id=1, version=99))
+        assert (refused.value.status, refused.value.code) == (404, "unknown_version")
+        other = await edge.rpc.call(ops.CHANGES, ops.ChangesQuery(workspace_id=2))
+        assert (other.current, other.changes) == (0, [])
+
+
+async def test_a_table_that_fails_its_trial_leaves_the_last_good_one_in_force(
+    nats_client: Client, database: Database, edge: Edge
+) -> None:
+    store = RoutingStore(database)
+    catalog = Catalog(built_in(datetime(2026, 11, 25, tzinfo=UTC)), BUILT_IN)
+    tables = Tables(nats_client, store, lambda: catalog, {})
+    good = ops.RuleIn(name="good", strategy="cost", conditions={"providers": ["openai"]})
+    made = await store.create(1, good, None)
+    await tables.publish()
+    assert await edge.until_version(1) == ["good"]
+    nobody = {"targets": ["class:balanced"], "providers": ["openai"], "exclude_providers": ["openai"]}
+    bad = await store.create(1, good.model_copy(update={"name": "bad", "conditions": nobody}), None)
+    await store.replace(1, made["id"], good.model_copy(update={"name": "better"}), None)
+    await tables.publish()
+    found = await SnapshotPublisher(nats_client, "routes").read("1")
+    assert found is not None
+    assert RoutesSnapshot.model_validate_json(found[1]).version == 1
+    await store.delete(1, bad["id"], None)
+    await tables.publish()
+    assert await edge.until_version(4) == ["better"]

@@ -38,6 +38,7 @@ class UnknownModel(InvalidRequest, LookupError):
     def __init__(self, name: str, near: tuple[str, ...] = ()) -> None:
         hint = f" Did you mean {', '.join(near)}?" if near else " GET /v1/models lists what there is."
         super().__init__(f"The model '{name}' does not exist.{hint}", "model", "model_not_found", 404)
+        self.near = near
 
 
 class ProvidersFileError(FairleadModelsError):

@@ -1,28 +1,29 @@
-"""The operations routing answers; errors become refusals here and nowhere else."""
+"""The operations on rules and their versions; errors become refusals here and nowhere else."""
 
 from fairlead_common.bus.rpc import Empty, RpcError
-from fairlead_common.decisions.conditions import ConditionError, compile_conditions
-from fairlead_common.decisions.strategies import SCORES
 from fairlead_common.operations import routing as ops
 from fairlead_common.snapshots.loop import SnapshotLoop
 from fairlead_common.snapshots.publisher import SnapshotPublisher
-from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot
+from fairlead_common.snapshots.routes import RoutesSnapshot
 from nats.aio.client import Client
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
+from fairlead_routing.checks import Checks
+from fairlead_routing.domain.versions import differences
 from fairlead_routing.store import RoutingStore
 
 FOREIGN_KEY_VIOLATION = "23503"
 
 
-class RoutingApi:
-    """One method per operation."""
+class RulesApi:
+    """Rules: one method per operation."""
 
-    def __init__(self, client: Client, store: RoutingStore, tables: SnapshotLoop) -> None:
+    def __init__(self, client: Client, store: RoutingStore, tables: SnapshotLoop, checks: Checks) -> None:
         self._client = client
         self._store = store
         self._tables = tables
+        self._checks = checks
         self._routes = SnapshotPublisher(client, "routes")
 
     async def list(self, request: ops.OfWorkspace) -> ops.Rules:
@@ -35,28 +36,32 @@ class RoutingApi:
 
     async def create(self, request: ops.CreateRule) -> ops.Rule:
         """Add a rule."""
-        _check(request.rule)
+        others = await self._store.rules(request.workspace_id)
+        warnings = self._checks.check(request.rule, None, others)
         try:
-            row = await self._store.create(request.workspace_id, request.rule)
+            row = await self._store.create(request.workspace_id, request.rule, request.changed_by)
         except IntegrityError as error:
             raise _conflict(error, request.workspace_id, request.rule) from error
         await self._tables.poke(self._client)
-        return _rule(row)
+        return _rule(row, warnings)
 
     async def replace(self, request: ops.ReplaceRule) -> ops.Rule:
         """Change a rule."""
-        _check(request.rule)
+        others = await self._store.rules(request.workspace_id)
+        warnings = self._checks.check(request.rule, request.rule_id, others)
         try:
-            row = await self._store.replace(request.workspace_id, request.rule_id, request.rule)
+            row = await self._store.replace(
+                request.workspace_id, request.rule_id, request.rule, request.changed_by
+            )
         except IntegrityError as error:
             raise _conflict(error, request.workspace_id, request.rule) from error
-        found = _found(row, request.rule_id)
+        found = _found(row, request.rule_id, warnings)
         await self._tables.poke(self._client)
         return found
 
-    async def delete(self, request: ops.OneRule) -> Empty:
+    async def delete(self, request: ops.DeleteRule) -> Empty:
         """Remove a rule."""
-        if not await self._store.delete(request.workspace_id, request.rule_id):
+        if not await self._store.delete(request.workspace_id, request.rule_id, request.changed_by):
             raise _missing(request.rule_id)
         await self._tables.poke(self._client)
         return Empty()
@@ -69,51 +74,65 @@ class RoutingApi:
         return RoutesSnapshot.model_validate_json(found[1])
 
 
-class Tables:
-    """Publishes the table of each workspace."""
+class VersionsApi:
+    """What became of the rules over time: one method per operation."""
 
-    def __init__(self, client: Client, store: RoutingStore) -> None:
+    def __init__(self, client: Client, store: RoutingStore, tables: SnapshotLoop, rules: RulesApi) -> None:
+        self._client = client
         self._store = store
-        self._publisher = SnapshotPublisher(client, "routes")
+        self._tables = tables
+        self._rules = rules
 
-    async def publish(self) -> None:
-        """Put what changed, remove what is gone."""
-        tables = await self._store.tables()
-        for key in set(await self._publisher.keys()) - {str(workspace_id) for workspace_id, _, _ in tables}:
-            await self._publisher.delete(key)
-        for workspace_id, version, rows in tables:
-            rules = tuple(
-                RuleSnapshot(
-                    rule_id=row["id"],
-                    name=row["name"],
-                    strategy=row["strategy"],
-                    priority=row["priority"],
-                    conditions=row["conditions"],
-                )
-                for row in rows
-            )
-            snapshot = RoutesSnapshot(workspace_id=workspace_id, version=version, rules=rules)
-            await self._publisher.put(str(workspace_id), snapshot)
+    async def changes(self, request: ops.ChangesQuery) -> ops.Changes:
+        """Changes, the newest first."""
+        rows = await self._store.changes(request.workspace_id, request.rule_id, request.before, request.limit)
+        published = await self._rules.table(ops.OfWorkspace(workspace_id=request.workspace_id))
+        return ops.Changes(
+            current=await self._store.current(request.workspace_id),
+            published=published.version,
+            changes=[ops.Change.model_validate(dict(row)) for row in rows],
+        )
+
+    async def table_then(self, request: ops.AtVersion) -> ops.TableThen:
+        """All rules as they were."""
+        await self._check(request.workspace_id, request.version)
+        return ops.TableThen(
+            version=request.version, rules=await self._at(request.workspace_id, request.version)
+        )
+
+    async def diff(self, request: ops.DiffQuery) -> ops.TableDiff:
+        """What differs."""
+        await self._check(request.workspace_id, max(request.since, request.until))
+        before = await self._at(request.workspace_id, request.since)
+        after = await self._at(request.workspace_id, request.until)
+        return ops.TableDiff(since=request.since, until=request.until, rules=differences(before, after))
+
+    async def restore(self, request: ops.RestoreTable) -> ops.TableThen:
+        """Make the rules what they were; a new version."""
+        await self._check(request.workspace_id, request.version)
+        version = await self._store.restore(request.workspace_id, request.version, request.changed_by)
+        await self._tables.poke(self._client)
+        return ops.TableThen(version=version, rules=await self._at(request.workspace_id, version))
+
+    async def _at(self, workspace_id: int, version: int) -> list[ops.RuleThen]:
+        rows = await self._store.at_version(workspace_id, version)
+        return [ops.RuleThen.model_validate(dict(row)) for row in rows]
+
+    async def _check(self, workspace_id: int, version: int) -> None:
+        current = await self._store.current(workspace_id)
+        if version > current:
+            text = f"there is no version {version} of this workspace's rules; the newest is {current}"
+            raise RpcError(404, "unknown_version", text)
 
 
-def _check(rule: ops.RuleIn) -> None:
-    if rule.strategy not in SCORES:
-        known = ", ".join(SCORES)
-        raise RpcError(422, "unknown_strategy", f"there is no strategy '{rule.strategy}'; there are {known}")
-    try:
-        compile_conditions(rule.conditions)
-    except ConditionError as error:
-        raise RpcError(422, "invalid_conditions", str(error)) from error
+def _rule(row: RowMapping, warnings: "list[str] | None" = None) -> ops.Rule:
+    return ops.Rule.model_validate({**row, "warnings": warnings or []})
 
 
-def _rule(row: RowMapping) -> ops.Rule:
-    return ops.Rule.model_validate(dict(row))
-
-
-def _found(row: RowMapping | None, rule_id: int) -> ops.Rule:
+def _found(row: RowMapping | None, rule_id: int, warnings: list[str] | None = None) -> ops.Rule:
     if row is None:
         raise _missing(rule_id)
-    return _rule(row)
+    return _rule(row, warnings)
 
 
 def _missing(rule_id: int) -> RpcError:

@@ -7,20 +7,28 @@ from fairlead_common.operations import routing as ops
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.loop import SnapshotLoop
 
-from fairlead_routing.api import RoutingApi, Tables
+from fairlead_routing.api import RulesApi, VersionsApi
+from fairlead_routing.checks import Checks
 from fairlead_routing.store import RoutingStore
+from fairlead_routing.tables import CatalogNow, Tables
 
 
 async def wire(runtime: Runtime) -> None:
     """Connect everything."""
-    store = RoutingStore(runtime.database)
-    tables = Tables(runtime.client, store)
+    store, catalog = RoutingStore(runtime.database), CatalogNow()
+    tables = Tables(runtime.client, store, catalog, {})
     loop = SnapshotLoop("routing.tables", runtime.owner, tables.publish)
-    api = RoutingApi(runtime.client, store, loop)
-    answer(runtime.broker, ops.LIST, api.list)
-    answer(runtime.broker, ops.GET, api.get)
-    answer(runtime.broker, ops.CREATE, api.create)
-    answer(runtime.broker, ops.REPLACE, api.replace)
-    answer(runtime.broker, ops.DELETE, api.delete)
-    answer(runtime.broker, ops.TABLE, api.table)
+    rules = RulesApi(runtime.client, store, loop, Checks(catalog, {}))
+    versions = VersionsApi(runtime.client, store, loop, rules)
+    answer(runtime.broker, ops.LIST, rules.list)
+    answer(runtime.broker, ops.GET, rules.get)
+    answer(runtime.broker, ops.CREATE, rules.create)
+    answer(runtime.broker, ops.REPLACE, rules.replace)
+    answer(runtime.broker, ops.DELETE, rules.delete)
+    answer(runtime.broker, ops.TABLE, rules.table)
+    answer(runtime.broker, ops.CHANGES, versions.changes)
+    answer(runtime.broker, ops.TABLE_THEN, versions.table_then)
+    answer(runtime.broker, ops.DIFF, versions.diff)
+    answer(runtime.broker, ops.RESTORE, versions.restore)
+    runtime.spawn(partial(catalog.follower.follow, runtime.client))
     runtime.spawn(partial(loop.run, runtime.client))

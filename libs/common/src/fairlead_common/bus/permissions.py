@@ -104,7 +104,7 @@ ROLES: Final = (
         "keeps the rules and publishes the route tables",
         hears=(STATUS, PERFORMANCE, CALLS),
         owns=("routes",),
-        follows=("provider-status", "performance", "routes"),
+        follows=("provider-status", "performance", "routes", "catalog"),
     ),
     Role(
         "comparison",

@@ -104,12 +104,12 @@ def compile_conditions(raw: Mapping[str, Any]) -> Conditions:
     values: dict[str, Any] = {}
     texts: dict[str, str] = {}
     for key, value in raw.items():
-        if key in _WHEN:
-            texts[key] = _WHEN[key](key, value)
+        if key in WHEN:
+            texts[key] = WHEN[key](key, value)
         elif key in _CHECKS:
             values[key] = _CHECKS[key](key, value)
         else:
-            known = (*_WHEN, *_CHECKS)
+            known = (*WHEN, *_CHECKS)
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}"
             raise ConditionError(f"conditions.{key} is not a condition{hint}")
@@ -202,7 +202,7 @@ def _metadata(key: str, value: Any) -> str:
     )
 
 
-_WHEN: Final[Mapping[str, Callable[[str, Any], str]]] = {
+WHEN: Final[Mapping[str, Callable[[str, Any], str]]] = {
     "when": _expression,
     "models": _models,
     "stream": _stream,
@@ -211,6 +211,7 @@ _WHEN: Final[Mapping[str, Callable[[str, Any], str]]] = {
     "max_input_tokens": _at_most,
     "metadata": _metadata,
 }
+"""Keys that say when the rule applies, and how each becomes an expression."""
 
 
 # whom and how: each key becomes a field of Conditions

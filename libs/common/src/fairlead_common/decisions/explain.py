@@ -3,10 +3,12 @@
 It runs the very decision (``make_plan``) and describes it; nothing here decides.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fairlead_common.decisions import scores
-from fairlead_common.decisions.expressions import Verdict, evaluate
+from fairlead_common.decisions.conditions import compile_conditions
+from fairlead_common.decisions.expressions import Expression, Verdict, evaluate
 from fairlead_common.decisions.facts import facts_of
 from fairlead_common.decisions.plan import Choice, FleetView, NoCapacity, Plan, RouteRequest
 from fairlead_common.decisions.routing import make_plan
@@ -20,7 +22,8 @@ class RuleVerdict:
     """One rule and this request."""
 
     name: str
-    applies: bool
+    applies: bool | None
+    """None = it speaks of facts that are not known any more."""
     decides: bool
     """The first rule that applies decides; later ones are shown all the same."""
     reasons: tuple[str, ...]
@@ -76,6 +79,45 @@ def explain(
     found = [_candidate(entrant, named, plan, request) for entrant, named in entrants]
     found.sort(key=lambda each: (each.position is None, each.position or 0))
     return Explanation(plan, rules, tuple(found))
+
+
+def rules_then(
+    rules: Iterable[tuple[str, Mapping[str, object]]],
+    request: RouteRequest,
+    kept: frozenset[str],
+    now: float,
+    decider: str | None,
+) -> tuple[RuleVerdict, ...]:
+    """Rules of the past (names and conditions, in order) held against what is kept of a request.
+
+    Args:
+        request: see ``record.request_of``; ``kept`` names the facts that can be told from it.
+        now: Unix time at which it was decided.
+        decider: name of the rule that decided then.
+
+    Raises:
+        ConditionError: a rule that could be used then cannot be used now.
+    """
+    found = []
+    for name, raw in rules:
+        verdicts = {
+            key: _then(expression, request, kept, now)
+            for key, expression in compile_conditions(raw).parts.items()
+        }
+        reasons = tuple(f"{key}: {reason}" for key, (_, reason) in verdicts.items()) or ("no conditions",)
+        known = [applies for applies, _ in verdicts.values()]
+        applies = False if False in known else None if None in known else True
+        found.append(RuleVerdict(name, applies, name == decider, reasons))
+    return tuple(found)
+
+
+def _then(
+    expression: Expression, request: RouteRequest, kept: frozenset[str], now: float
+) -> tuple[bool | None, str]:
+    if lost := expression.facts - kept:
+        return None, f"speaks of {', '.join(sorted(lost))}, which is not kept with a call"
+    verdict = evaluate(expression, facts_of(expression.facts, request, FleetView(), now))
+    return verdict.true, _said(verdict)
 
 
 def _rule(

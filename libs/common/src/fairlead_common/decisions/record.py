@@ -9,7 +9,12 @@ from typing import Any, Final
 from fairlead_common.decisions import scores
 from fairlead_common.decisions.plan import Choice, NoCapacity, Plan, RouteRequest
 from fairlead_common.decisions.targets import Entrant
+from fairlead_common.events.calls import Decision
 
+KEPT: Final = frozenset(
+    "now request.model request.tokens request.max_tokens request.stream request.tools request.images request.needs"
+    " request.response_format request.task request.language request.workspace request.metadata".split()
+)
 MAX_CANDIDATES: Final = 10
 MAX_EXCLUDED: Final = 10
 MAX_TEXT: Final = 160
@@ -74,3 +79,24 @@ def _metadata(request: RouteRequest) -> dict[str, str] | None:
     if sum(len(key) + len(value) for key, value in found.items()) > MAX_METADATA:
         return None
     return dict(found)
+
+
+def kept_of(decision: Decision) -> frozenset[str]:
+    """Facts of the vocabulary that can be told from this record and its call."""
+    return KEPT if decision.metadata is not None else KEPT - {"request.metadata"}
+
+
+def request_of(decision: Decision, model: str, workspace_id: int, *, stream: bool) -> RouteRequest:
+    """What was asked, as far as it is kept."""
+    return RouteRequest(
+        model,
+        workspace_id,
+        frozenset(decision.needs),
+        decision.tokens,
+        decision.max_tokens,
+        stream,
+        decision.metadata or {},
+        response_format=decision.response_format,
+        task=decision.task,
+        language=decision.language,
+    )

@@ -156,7 +156,13 @@ class Catalog:
     def to_snapshot(self) -> dict[str, Any]:
         """JSON-able form for the ``catalog`` bucket."""
         rows = (entry.model_dump(mode="json", exclude_defaults=True) for entry in self.entries.values())
-        return {"models": list(rows)}
+        return {"providers": sorted(self.providers), "models": list(rows)}
+
+    @classmethod
+    def from_snapshot(cls, snapshot: Mapping[str, Any]) -> "Catalog":
+        """The catalog as the edge that published it has it. Raises ValueError: not such a snapshot."""
+        entries = entries_of(snapshot)
+        return cls(entries, snapshot.get("providers") or {entry.provider for entry in entries})
 
 
 def entries_of(snapshot: Mapping[str, Any]) -> list[Entry]:

@@ -1,0 +1,90 @@
+"""The tables that edges follow: each is tried before it is published, and the last good one stays while it fails."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+from fairlead_common.decisions.strategies import Score
+from fairlead_common.snapshots.follower import SnapshotFollower
+from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot
+from fairlead_models.catalog.catalog import Catalog
+from nats.aio.client import Client
+
+from fairlead_routing.domain.trial import TrialFailed, try_table
+from fairlead_routing.store import RoutingStore
+
+logger = logging.getLogger(__name__)
+
+
+class CatalogNow:
+    """The catalog that the edge publishes; None while it never has."""
+
+    def __init__(self) -> None:
+        self.follower = SnapshotFollower("catalog", _catalog)
+
+    def __call__(self) -> Catalog | None:
+        return self.follower.get("models")
+
+
+def _catalog(data: bytes) -> Catalog:
+    return Catalog.from_snapshot(orjson.loads(data))
+
+
+class Tables:
+    """Publishes the table of each workspace."""
+
+    def __init__(
+        self,
+        client: Client,
+        store: RoutingStore,
+        catalog: Callable[[], Catalog | None],
+        plugins: Mapping[str, Score],
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._plugins = plugins
+        self._publisher = SnapshotPublisher(client, "routes")
+        self._refused: dict[int, int] = {}
+
+    async def publish(self) -> None:
+        """Put what changed and passes its trial, remove what is gone."""
+        tables = await self._store.tables()
+        for key in set(await self._publisher.keys()) - {str(workspace_id) for workspace_id, _, _ in tables}:
+            await self._publisher.delete(key)
+        for workspace_id, version, rows in tables:
+            snapshot = table_of(workspace_id, version, rows)
+            if self._passes(snapshot):
+                await self._publisher.put(str(workspace_id), snapshot)
+
+    def _passes(self, snapshot: RoutesSnapshot) -> bool:
+        try:
+            try_table(snapshot, self._catalog(), self._plugins)
+        except TrialFailed as error:
+            if self._refused.get(snapshot.workspace_id) != snapshot.version:
+                logger.error(
+                    "version %d of the rules of workspace %d fails its trial, the last good one stays: %s",
+                    snapshot.version,
+                    snapshot.workspace_id,
+                    error,
+                )
+            self._refused[snapshot.workspace_id] = snapshot.version
+            return False
+        return True
+
+
+def table_of(workspace_id: int, version: int, rows: Iterable[Mapping[Any, Any]]) -> RoutesSnapshot:
+    """The snapshot of enabled rules."""
+    rules = tuple(
+        RuleSnapshot(
+            rule_id=row["id"],
+            name=row["name"],
+            strategy=row["strategy"],
+            priority=row["priority"],
+            conditions=row["conditions"],
+            version=row["version"],
+        )
+        for row in rows
+    )
+    return RoutesSnapshot(workspace_id=workspace_id, version=version, rules=rules)
