@@ -1,10 +1,12 @@
 """The providers file: rows by name and by wire, versions, and every mistake with its place."""
 
+import re
 from pathlib import Path
 
 import pytest
 from fairlead_models.errors import ProvidersFileError
 from fairlead_models.providers import KNOWN, WIRES, ProviderSpec, load_providers
+from fairlead_models.unified import ChatRequest, Message
 from fairlead_models.wires.anthropic.wire import AnthropicWire
 from fairlead_models.wires.openai.wire import AzureWire
 
@@ -72,6 +74,27 @@ def test_versions_are_pinned_by_provider_and_model(tmp_path: Path) -> None:
     assert isinstance(azure.protocol(), AzureWire)
     assert azure.protocol().models_path().endswith("api-version=2025-04-01-preview")
     assert google.protocol().models_path() == "/v1beta/models"
+
+
+def test_the_version_that_is_shown_is_the_one_that_is_sent(tmp_path: Path) -> None:
+    text = """
+  - {name: anthropic}
+  - {name: google}
+  - {name: mistral}
+  - {name: cohere}
+  - {name: groq}
+  - {name: azure, base_url: "https://ours.openai.azure.com"}
+  - {name: old-azure, wire: azure, base_url: "https://ours.openai.azure.com", api_version: 2025-04-01-preview}
+  - {name: beta, wire: google, base_url: "https://x", api_version: v1beta}
+"""
+    for spec in load(tmp_path, text):
+        request = ChatRequest(model="m", messages=[Message("user", "Hello")])
+        encoded = spec.protocol().encode(request, "m", stream=False)
+        sent = f"{spec.base_url}{encoded.path} {spec.auth_headers().get('anthropic-version')}"
+        assert spec.sent_api_version is not None
+        assert spec.sent_api_version in re.split(r"[/ =]", sent), spec.name
+    (nameless,) = load(tmp_path, '  - {name: ours, wire: openai, base_url: "http://x/api"}\n')
+    assert nameless.sent_api_version is None
 
 
 @pytest.mark.parametrize(

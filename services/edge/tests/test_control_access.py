@@ -2,11 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fairlead_common.decisions.targets import Target
+from fairlead_common.events.comparison import ModelPerformance, ProviderPerformance
+from fairlead_common.ids import utc_now
+from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_models.catalog.catalog import Catalog
 from fairlead_simulator.testing import Running
 
 from tests.support.edge import ADMIN, CALLER, OTHER, RunningEdge, edge_here, put_snapshot, spec_of, store_keys
@@ -15,6 +21,7 @@ from tests.support.servers import NatsServer
 from tests.support.waiting import until
 
 CHAT = "/v1/chat/completions"
+MODELS = "/api/providers/models"
 
 
 @pytest.fixture
@@ -137,6 +144,7 @@ OPERATORS: tuple[tuple[str, str, Any], ...] = (
     ("PUT", "/api/providers/models/openai/m", {}),
     ("POST", "/api/providers/models/openai/gpt-5.5/verify", None),
     ("DELETE", "/api/providers/models/openai/m", None),
+    ("POST", "/api/providers/models/refresh", None),
     ("POST", "/api/providers/failover/open", {"provider": "openai", "reason": "because"}),
     ("POST", "/api/providers/failover/recover", {"provider": "openai", "reason": "because"}),
     ("PUT", "/api/providers/health/openai/maintenance", {}),
@@ -211,6 +219,10 @@ async def test_declared_models_reach_the_request_path(edge: RunningEdge, vendors
     answer = await edge.client(CALLER).post(CHAT, json=asked)
     assert answer.headers["x-fairlead-provider"] == "google"
     assert (await admin.post(f"{path}/report", json={"reason": "the price is old"})).json()["reported_wrong"]
+    await until(
+        lambda: edge.fleet.catalog.entries[Target("google", "gemini-3.8-flash")].reported_wrong is not None
+    )
+    assert (await admin.get(path)).json()["reported_wrong"] == "the price is old"
     verified = (await admin.post(f"{path}/verify")).json()
     assert (verified["verified"], verified["reported_wrong"]) == (True, None)
     assert (await admin.delete(path)).status_code == 204
@@ -229,6 +241,40 @@ async def test_declared_models_reach_the_request_path(edge: RunningEdge, vendors
         models = (await admin.get(f"/api/providers/models?{query}")).json()["models"]
         assert all(each["target"].startswith(expected) for each in models)
     assert (await admin.get("/api/providers/models/google/none")).status_code == 404
+
+
+async def test_a_refresh_says_what_changes_and_then_nothing_more(edge: RunningEdge) -> None:
+    admin, target = edge.client(), Target("openai", "gpt-5.5")
+    await until(lambda: edge.fleet.catalogs.get("models") is not None)
+    known = edge.fleet.catalog
+    forgotten = [entry for entry in known.entries.values() if entry != known.entries[target]]
+    edge.fleet.catalog = Catalog(forgotten, known.providers)
+    found = (await admin.post(f"{MODELS}/refresh")).json()
+    assert found["changes"] == [{"target": "openai/gpt-5.5", "change": "added", "fields": {}}]
+    assert (found["read_anew"], found["price_package"]) == (False, version("genai-prices"))
+    edge.fleet.catalog = known
+    assert (await admin.post(f"{MODELS}/refresh")).json()["changes"] == []
+
+
+async def test_what_was_measured_of_a_model_is_shown(edge: RunningEdge) -> None:
+    admin, path = edge.client(), f"{MODELS}/openai/gpt-5.4-mini"
+    assert (await admin.get(path)).json()["measured"] is None
+    figures = ModelPerformance(
+        provider="openai", model="gpt-5.4-mini", calls=120, failures=1, latency_p50_ms=410
+    )
+    seen = ProviderPerformance(provider="openai", window_s=300, window_end=utc_now(), models=(figures,))
+    assert edge.edge is not None
+    assert edge.edge._client is not None
+    await SnapshotPublisher(edge.edge._client, "performance").put("openai", seen)
+    await until(lambda: "openai" in edge.fleet.performance)
+    found = (await admin.get(path)).json()["measured"]
+    assert (found["calls"], found["latency_p50_ms"], found["ttft_p50_ms"]) == (120, 410, None)
+    assert (found["window_s"], found["window_end"][:10]) == (300, f"{seen.window_end:%Y-%m-%d}")
+
+
+async def test_the_api_versions_of_providers_are_shown(edge: RunningEdge) -> None:
+    found = (await edge.client().get(MODELS)).json()["providers"]
+    assert {each["provider"]: each["api_version"] for each in found} == {"openai": "v1", "google": "v1"}
 
 
 async def test_with_the_database_away_writes_say_so_and_calls_go_on(

@@ -144,6 +144,12 @@ def _model(provider: str, model: str) -> Any:
     return found
 
 
+def forget() -> None:
+    """The package's data has changed: what was read from it is read anew."""
+    _providers.cache_clear()
+    _model.cache_clear()
+
+
 def list_price(provider: str, model: str, at: datetime) -> Price | None:
     """The vendor's list price of ``model`` at a time, or None when the package does not know it."""
     found = _model(provider, model)

@@ -36,6 +36,7 @@ from fairlead_models.transport.protocol import Timeouts
 from fairlead_models.wires.anthropic.encode import OLD_VERSION, VERSION
 from fairlead_models.wires.anthropic.wire import AnthropicWire
 from fairlead_models.wires.cohere.wire import CohereWire
+from fairlead_models.wires.google.wire import VERSION as GOOGLE_VERSION
 from fairlead_models.wires.google.wire import GoogleWire
 from fairlead_models.wires.mistral.wire import MistralWire
 from fairlead_models.wires.openai import dialects
@@ -75,6 +76,17 @@ VERSIONS = {
 """API versions that a row may pin, by wire."""
 
 
+OWN_VERSIONS = {
+    "anthropic": VERSION,
+    "google": GOOGLE_VERSION,
+    "azure": "v1",
+    "mistral": "v1",
+    "cohere": "v2",
+}
+"""API versions that a wire names by itself unless the row pins another."""
+PATH_VERSION = re.compile(r"/(v\d+[a-z0-9]*)$")
+
+
 @dataclass(frozen=True)
 class ProviderSpec:
     """One provider: how to reach it and how to speak to it. ``repr`` never shows the key."""
@@ -102,6 +114,12 @@ class ProviderSpec:
         if self.wire == "azure" and self.api_version:
             return AzureWire(dialects.OPENAI, self.api_version)
         return WIRES[self.wire]
+
+    @property
+    def sent_api_version(self) -> str | None:
+        """The API version that requests name, in a header or in their path; None = neither wire nor address has one."""
+        named = PATH_VERSION.search(self.base_url)
+        return self.api_version or OWN_VERSIONS.get(self.wire) or (named[1] if named else None)
 
     def auth_headers(self) -> dict[str, str]:
         """Headers that authenticate, in the way of the wire, with the API version where every request must name it."""

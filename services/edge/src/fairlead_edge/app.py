@@ -36,7 +36,7 @@ from nats.errors import Error as NatsError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from fairlead_edge.control.app import build
-from fairlead_edge.control.publishing import AccessAndCatalog
+from fairlead_edge.control.publishing import AccessAndCatalog, CatalogMaker
 from fairlead_edge.dataplane.attempts import Bounds
 from fairlead_edge.dataplane.chat import Chats
 from fairlead_edge.dataplane.embeddings import Embeddings
@@ -84,6 +84,7 @@ class Edge:
         self._drift = DriftReporter(DRIFT, settings.instance)
         self._database = Database(settings.postgres_dsn.get_secret_value(), application_name="fairlead-edge")
         self._store = EdgeStore(self._database)
+        self._catalog_source = CatalogMaker(self._store, specs)
         self._metrics = EdgeMetrics(self.journal)
         self._client: Client | None = None
         self._snapshots: SnapshotLoop | None = None
@@ -133,6 +134,8 @@ class Edge:
         app = build()
         app.state.store = self._store
         app.state.fleet = self.fleet
+        app.state.specs = self._specs
+        app.state.catalog_source = self._catalog_source
         app.state.rpc = self._rpc
         app.state.changed = self._changed
         return app
@@ -165,7 +168,7 @@ class Edge:
             self._start(job)
         self._start(partial(self._shipper.run, client))
         self._start(partial(self._drift.run, client))
-        publishing = AccessAndCatalog(client, self._store, self._specs)
+        publishing = AccessAndCatalog(client, self._store, self._catalog_source)
         owner = f"{self.settings.instance}:{new_id()}"
         self._snapshots = SnapshotLoop("edge.snapshots", owner, publishing.publish)
         self._start(partial(self._snapshots.run, client))

@@ -161,7 +161,8 @@ class EdgeStore:
             " VALUES (:model_name, :provider, CAST(:equivalent_models AS jsonb), CAST(:capabilities AS jsonb),"
             " CAST(:pricing AS jsonb), :verified) ON CONFLICT (provider, model_name) DO UPDATE SET"
             " equivalent_models = excluded.equivalent_models, capabilities = excluded.capabilities,"
-            " pricing = excluded.pricing, verified = excluded.verified, updated_at = now()"
+            " pricing = excluded.pricing, verified = excluded.verified, updated_at = now(), reported_wrong ="
+            " CASE WHEN excluded.verified THEN NULL ELSE model_mapping.reported_wrong END"
             f" RETURNING {MAPPING_COLUMNS}",
             **{
                 **row,

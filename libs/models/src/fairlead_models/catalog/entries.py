@@ -68,6 +68,8 @@ class Entry(BaseModel):
     """Targets (provider/model) that an operator declared equivalent, beside those of the same class."""
     verified: bool = False
     """A person has confirmed the mapping."""
+    reported_wrong: str | None = None
+    """What somebody says is wrong with it; None once a person has confirmed it."""
     source: str = "built-in"
 
     def retired(self, at: datetime) -> bool:
@@ -159,6 +161,7 @@ def _changes(before: Entry, row: Mapping[str, Any], at: datetime) -> dict[str, A
     }
     changes["equivalent_models"] = tuple(row.get("equivalent_models") or ())
     changes["verified"] = bool(row.get("verified"))
+    changes["reported_wrong"] = row.get("reported_wrong")
     changes["source"] = "operator"
     if row.get("pricing"):
         pricing = before.pricing.changed(row["pricing"])

@@ -7,13 +7,15 @@ that came out after this file was written. Prices are not in it: they come from 
 import re
 from datetime import date
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fairlead_models.errors import CatalogFileError
+
+BUILT_IN = Path(__file__).with_name("models.yaml")
 
 CAPABILITIES = (
     "tools",
@@ -203,5 +205,4 @@ def _line(where: str, found: dict[str, Any], error: Any) -> str:
 @cache
 def built_in_file() -> CatalogFile:
     """The file that comes with this library."""
-    text = files("fairlead_models.catalog").joinpath("models.yaml").read_text(encoding="utf-8")
-    return load(text, "models.yaml")
+    return load(BUILT_IN.read_text(encoding="utf-8"), BUILT_IN.name)

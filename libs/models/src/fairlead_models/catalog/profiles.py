@@ -56,6 +56,12 @@ def _rows() -> dict[tuple[str, str], ModelRow]:
     return {(row.provider, name): row for row in built_in_file().models for name in (row.model, *row.aliases)}
 
 
+def forget() -> None:
+    """The catalog file has changed: what was read from it is read anew."""
+    profile_of.cache_clear()
+    _rows.cache_clear()
+
+
 def _family(provider: str, model: str) -> Traits | None:
     for family in built_in_file().families:
         if family.provider == provider and re.fullmatch(family.pattern, model):

@@ -1,13 +1,15 @@
 """What the routes of the control API are given: the caller's workspace, the way to the services, the edge's own store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final, cast
 
 from fairlead_common.access import DEFAULT_WORKSPACE
 from fairlead_common.bus.rpc import RpcClient
 from fairlead_models.catalog.catalog import Catalog
+from fairlead_models.providers import ProviderSpec
 from fastapi import Depends, HTTPException, Request
 
+from fairlead_edge.control.publishing import CatalogMaker
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.store import EdgeStore
 
@@ -49,6 +51,14 @@ def _catalog(request: Request) -> Catalog:
     return _fleet(request).catalog
 
 
+def _catalog_source(request: Request) -> CatalogMaker:
+    return cast("CatalogMaker", request.app.state.catalog_source)
+
+
+def _specs(request: Request) -> Sequence[ProviderSpec]:
+    return cast("Sequence[ProviderSpec]", request.app.state.specs)
+
+
 def _changed(request: Request) -> Callable[[], None]:
     return cast("Callable[[], None]", request.app.state.changed)
 
@@ -76,6 +86,12 @@ FleetNow = Annotated[Fleet, Depends(_fleet)]
 
 CatalogNow = Annotated[Catalog, Depends(_catalog)]
 """The catalog as this edge sees it now."""
+
+CatalogSource = Annotated[CatalogMaker, Depends(_catalog_source)]
+"""Makes the catalog from its sources as they are now."""
+
+Specs = Annotated[Sequence[ProviderSpec], Depends(_specs)]
+"""The providers that are configured."""
 
 Changed = Annotated[Callable[[], None], Depends(_changed)]
 """To be called after a change of access or catalog, so that its snapshot is published at once."""

@@ -1,31 +1,91 @@
-"""``/api/providers/models``: the catalog with capabilities, prices and stand-ins, and what operators declare over it."""
+"""``/api/providers/models``: the catalog with capabilities, prices, stand-ins and measured performance, and its refresh."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fairlead_common.decisions.targets import Target
 from fairlead_models.catalog.catalog import Catalog
-from fairlead_models.catalog.entries import DECLARABLE, Entry, Pricing
+from fairlead_models.catalog.changes import ModelChange, changes
+from fairlead_models.catalog.entries import Entry, Pricing
 from fairlead_models.catalog.search import Filters, search
 from fairlead_models.errors import UnknownModel
+from fairlead_models.providers import ProviderSpec
 from fastapi import APIRouter, HTTPException, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel
 
-from fairlead_edge.control.dependencies import OPERATOR, CatalogNow, Changed, Store
+from fairlead_edge.control.dependencies import OPERATOR, CatalogNow, CatalogSource, Changed, FleetNow, Specs
+from fairlead_edge.fleet import Fleet
 
 router = APIRouter(prefix="/api/providers/models", tags=["models"])
+
+
+class MeasuredOut(BaseModel):
+    """What calls showed of a model lately. Null = not enough was seen to say."""
+
+    calls: int
+    failures: int
+    error_rate: float | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    ttft_p50_ms: float | None
+    ttft_p95_ms: float | None
+    output_tokens_per_s: float | None
+    cost_per_call_usd: float | None
+    quality: float | None
+    quality_samples: int
+    window_s: int
+    window_end: AwareDatetime
 
 
 class ModelOut(Entry):
     """One model at one provider. Null = unknown."""
 
     target: str
+    measured: MeasuredOut | None = None
+
+
+class ProviderOut(BaseModel):
+    """How a provider is spoken to."""
+
+    provider: str
+    wire: str
+    region: str | None
+    api_version: str | None
+    """The version of its API that requests name, in a header or in their path; null = its address names none."""
+    model_api_versions: dict[str, str]
+    """Of single models that are pinned to another."""
 
 
 class ModelList(BaseModel):
-    """Models that match."""
+    """Models that match, and the providers that can be called."""
 
     models: list[ModelOut]
+    providers: list[ProviderOut]
+
+
+class FieldChange(BaseModel):
+    """One field of a model."""
+
+    before: Any
+    now: Any
+
+
+class ModelChangeOut(BaseModel):
+    """What a refresh changes of one model."""
+
+    target: str
+    change: Literal["added", "removed", "changed"]
+    fields: dict[str, FieldChange]
+
+
+class Refreshed(BaseModel):
+    """What a refresh has found; edges follow within about a second."""
+
+    price_package: str
+    """Version of genai-prices."""
+    read_anew: bool
+    """The package's data or the catalog file had changed on disk since they were read."""
+    changes: list[ModelChangeOut]
 
 
 class EquivalentOut(BaseModel):
@@ -43,46 +103,11 @@ class Equivalents(BaseModel):
     equivalents: list[EquivalentOut]
 
 
-class MappingIn(BaseModel):
-    """What an operator declares of a model; fields left out keep what is built in."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    equivalent_models: list[str] = Field(default=[], description="provider/model")
-    classes: list[str] | None = None
-    aliases: list[str] | None = None
-    capabilities: list[str] | None = None
-    input_modalities: list[str] | None = None
-    output_modalities: list[str] | None = None
-    languages: list[str] | None = Field(default=None, description="ISO 639-1")
-    deprecated_at: date | None = Field(
-        default=None, description="the day from which it is not promised any more"
-    )
-    context_window: int | None = Field(default=None, ge=1)
-    max_output_tokens: int | None = Field(default=None, ge=1)
-    quality: float | None = Field(default=None, ge=0, le=1)
-    pricing: Pricing | None = None
-    verified: bool = False
-
-
-class Report(BaseModel):
-    """What is wrong with a mapping."""
-
-    reason: str = Field(min_length=3, max_length=500)
-
-
-class Marked(BaseModel):
-    """A mapping after somebody looked at it."""
-
-    provider: str
-    model_name: str
-    verified: bool
-    reported_wrong: str | None
-
-
 @router.get("", summary="List models")
 async def list_models(
     catalog: CatalogNow,
+    fleet: FleetNow,
+    specs: Specs,
     provider: str | None = None,
     capability: Annotated[list[str] | None, Query()] = None,
     class_: Annotated[str | None, Query(alias="class")] = None,
@@ -115,19 +140,34 @@ async def list_models(
         verified=verified,
         available_on=available_on,
     )
-    return ModelList(models=[_out(entry) for entry in search(catalog.entries.values(), wanted)])
+    models = [_out(entry, fleet) for entry in search(catalog.entries.values(), wanted)]
+    return ModelList(models=models, providers=[_provider_out(spec) for spec in specs])
+
+
+@router.post("/refresh", summary="Read prices and catalog anew", dependencies=[OPERATOR])
+async def refresh(catalog: CatalogNow, source: CatalogSource, changed: Changed) -> Refreshed:
+    """Read the installed price package and the catalog file; say what differs from what is in use.
+
+    Done again, it finds nothing more.
+    """
+    anew = await source.read_anew()
+    found = changes(catalog.entries, (await source.catalog()).entries)
+    changed()
+    return Refreshed(
+        price_package=source.price_package, read_anew=anew, changes=[_change_out(each) for each in found]
+    )
 
 
 @router.get("/{provider}/{model}", summary="One model")
-async def get_model(catalog: CatalogNow, provider: str, model: str) -> ModelOut:
-    """Capabilities, price, classes."""
-    return _out(_entry(catalog, provider, model))
+async def get_model(catalog: CatalogNow, fleet: FleetNow, provider: str, model: str) -> ModelOut:
+    """Capabilities, price, classes, and what was measured lately."""
+    return _out(entry_of(catalog, provider, model), fleet)
 
 
 @router.get("/{provider}/{model}/equivalents", summary="Who can stand in")
 async def get_equivalents(catalog: CatalogNow, provider: str, model: str) -> Equivalents:
     """Stand-ins with reasons."""
-    entry = _entry(catalog, provider, model)
+    entry = entry_of(catalog, provider, model)
     target = Target(entry.provider, entry.model)
     found = [
         EquivalentOut(
@@ -140,70 +180,38 @@ async def get_equivalents(catalog: CatalogNow, provider: str, model: str) -> Equ
     return Equivalents(target=str(target), equivalents=found)
 
 
-@router.put("/{provider}/{model}", summary="Declare a model", dependencies=[OPERATOR])
-async def put_model(
-    store: Store, changed: Changed, catalog: CatalogNow, provider: str, model: str, body: MappingIn
-) -> Marked:
-    """Create or replace what is declared of a model; edges follow within about a second."""
-    if provider not in catalog.providers:
-        raise HTTPException(
-            422,
-            f"provider '{provider}' is not configured; configured are {', '.join(sorted(catalog.providers))}",
-        )
-    for name in body.equivalent_models:
-        try:
-            catalog.resolve(name)
-        except UnknownModel as error:
-            raise HTTPException(422, f"equivalent_models: {error.message}") from error
-    abilities = body.model_dump(mode="json", include=set(DECLARABLE))
-    row: dict[str, Any] = {
-        "model_name": model,
-        "provider": provider,
-        "equivalent_models": body.equivalent_models,
-        "capabilities": {name: value for name, value in abilities.items() if value is not None},
-        "pricing": body.pricing.model_dump(mode="json", exclude_none=True) if body.pricing else {},
-        "verified": body.verified,
-    }
-    saved = await store.put_mapping(row)
-    changed()
-    return Marked.model_validate(dict(saved))
+def _out(entry: Entry, fleet: Fleet) -> ModelOut:
+    measured = _measured(fleet, Target(entry.provider, entry.model))
+    return ModelOut(**entry.model_dump(), target=f"{entry.provider}/{entry.model}", measured=measured)
 
 
-@router.post("/{provider}/{model}/verify", summary="Confirm a mapping", dependencies=[OPERATOR])
-async def verify(store: Store, changed: Changed, catalog: CatalogNow, provider: str, model: str) -> Marked:
-    """A person has confirmed what is declared."""
-    entry = _entry(catalog, provider, model)
-    saved = await store.mark_mapping(entry.provider, entry.model, verified=True, reported=None)
-    changed()
-    return Marked.model_validate(dict(saved))
+def _measured(fleet: Fleet, target: Target) -> MeasuredOut | None:
+    known = fleet.performance.get(target.provider)
+    found = next((each for each in known.models if each.model == target.model), None) if known else None
+    if known is None or found is None:
+        return None
+    figures = found.model_dump(include=set(MeasuredOut.model_fields))
+    window_s = found.window_s if found.window_s is not None else known.window_s
+    return MeasuredOut.model_validate({**figures, "window_s": window_s, "window_end": known.window_end})
 
 
-@router.post("/{provider}/{model}/report", summary="Report a wrong mapping")
-async def report(
-    store: Store, changed: Changed, catalog: CatalogNow, provider: str, model: str, body: Report
-) -> Marked:
-    """A person says what is wrong; the mapping counts as not verified until somebody confirms it."""
-    entry = _entry(catalog, provider, model)
-    saved = await store.mark_mapping(entry.provider, entry.model, verified=False, reported=body.reason)
-    changed()
-    return Marked.model_validate(dict(saved))
+def _provider_out(spec: ProviderSpec) -> ProviderOut:
+    return ProviderOut(
+        provider=spec.name,
+        wire=spec.wire,
+        region=spec.region,
+        api_version=spec.sent_api_version,
+        model_api_versions=dict(spec.model_api_versions),
+    )
 
 
-@router.delete(
-    "/{provider}/{model}", status_code=204, summary="Drop what was declared", dependencies=[OPERATOR]
-)
-async def delete_model(store: Store, changed: Changed, provider: str, model: str) -> None:
-    """Back to what is built in."""
-    if not await store.delete_mapping(provider, model):
-        raise HTTPException(404, f"nothing is declared of '{provider}/{model}'")
-    changed()
+def _change_out(change: ModelChange) -> ModelChangeOut:
+    fields = {name: FieldChange(before=before, now=now) for name, (before, now) in change.fields.items()}
+    return ModelChangeOut(target=str(change.target), change=change.change, fields=fields)
 
 
-def _out(entry: Entry) -> ModelOut:
-    return ModelOut(**entry.model_dump(), target=f"{entry.provider}/{entry.model}")
-
-
-def _entry(catalog: Catalog, provider: str, model: str) -> Entry:
+def entry_of(catalog: Catalog, provider: str, model: str) -> Entry:
+    """What the catalog says of a model. Raises HTTPException(404) when that is nothing."""
     try:
         target = catalog.resolve(f"{provider}/{model}")[0]
     except UnknownModel as error:
