@@ -1,4 +1,4 @@
-"""What is built in comes from two files of the installation, catalog and price package; they are read anew once they change."""
+"""What is built in comes from two installed files, the catalog and the price package: read anew when they change."""
 
 import importlib
 from importlib.metadata import version
