@@ -39,6 +39,11 @@ class WorkspaceSettings(BaseModel):
         description="what becomes of a parameter that a provider cannot honour: another provider is tried and at last"
         " an error comes (error), the header x-fairlead-warnings tells (warn), nothing tells (drop)",
     )
+    stream_failure: Literal["error", "continue"] = Field(
+        default="error",
+        description="what becomes of a stream that breaks after its first token: it ends with an error event (error),"
+        " or another target goes on with the text where that can be done without a seam (continue)",
+    )
 
 
 class WorkspaceEntry(BaseModel):

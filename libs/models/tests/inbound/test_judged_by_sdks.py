@@ -169,6 +169,31 @@ def test_the_openai_client_reads_responses(kind: str, way: str) -> None:
     assert found.usage.input_tokens_details.cached_tokens == 80
 
 
+@pytest.mark.parametrize(
+    ("form", "read"),
+    [
+        (openai_chat.FORMAT, chat_streamed),
+        (anthropic_messages.FORMAT, message_streamed),
+        (openai_responses.FORMAT, response_streamed),
+    ],
+)
+def test_every_client_reads_an_answer_that_another_target_went_on_with(form: Any, read: Any) -> None:
+    written = renderer(form)
+    first, then, last = KINDS["text"].chunks()
+    body = written.begin() + written.chunk(first) + written.resume("mistral/mistral\nmedium")
+    body += written.chunk(then) + written.chunk(last) + written.done(USAGE)
+    assert b"\n: fairlead: mistral/mistral medium goes on\n\n" in body
+    mark = b'"fairlead":{"continued_by":["mistral/mistral\\nmedium"]}'
+    assert body.count(mark) == 1
+    found = read(body)
+    if isinstance(found, anthropic.types.Message):
+        assert [block.text for block in found.content if block.type == "text"] == ["Hello there."]
+    elif isinstance(found, openai.types.chat.ChatCompletion):
+        assert found.choices[0].message.content == "Hello there."
+    else:
+        assert found.output_text == "Hello there."
+
+
 def test_a_stream_that_breaks_is_an_error_to_every_client() -> None:
     for form, read in (
         (openai_chat.FORMAT, chat_streamed),

@@ -38,13 +38,15 @@ class Attempt(BaseModel):
     retry_after_s: float | None = None
     provider_request_id: str | None = None
     reason: str = "primary"
-    """Why this target was tried: primary, failover, retry, hedge, panic, half_open."""
+    """Why this target was tried: primary, failover, hedge, continuation, panic, half_open."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_input_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost_usd: float | None = None
     """None = unknown, never zero by default."""
+    estimated: bool = False
+    """Tokens and cost are estimates from the text that came: the attempt ended before the provider told them."""
     finish_reason: str | None = None
 
     @property
@@ -133,16 +135,19 @@ class Call(BaseModel):
     table_version: int | None = None
     failover: bool = False
     """True when the answer came from another target than the first of the plan."""
+    continued: int = 0
+    """How often another target went on with an answer that had broken; the attempts with output tokens gave its parts."""
     duration_ms: float
     ttft_ms: float | None = None
     overhead_ms: float | None = None
     """Time the edge itself added: total less the time of the attempts."""
     input_tokens: int | None = None
+    """Tokens: sums over the attempts that gave the answer."""
     output_tokens: int | None = None
     cached_input_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost_usd: float | None = None
-    """Sum over the attempts that billed; None when any of them is unknown."""
+    """Sum over the attempts that billed, estimates included; None when any of them is unknown."""
     attempts: tuple[Attempt, ...] = ()
     error_code: str | None = None
     trace_id: str | None = None

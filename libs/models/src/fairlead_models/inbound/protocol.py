@@ -10,7 +10,10 @@ from fairlead_models.unified import ChatChunk, ChatRequest, ChatResponse, Format
 
 
 class StreamRenderer(Protocol):
-    """Writes one answer as a stream, in the caller's format. Order of calls: begin, chunk..., then done or error."""
+    """Writes one answer as a stream, in the caller's format. Order of calls: begin, chunk..., then done or error.
+
+    Between two chunks, ``resume``: another target goes on with the answer.
+    """
 
     def begin(self) -> bytes:
         """What goes out before the first token; may be empty."""
@@ -18,6 +21,13 @@ class StreamRenderer(Protocol):
 
     def chunk(self, chunk: ChatChunk) -> bytes:
         """Bytes for one chunk; empty when it holds nothing for the caller (usage goes out at the end)."""
+        ...
+
+    def resume(self, target: str) -> bytes:
+        """``target`` goes on with the text; its chunks come without a provider's event. Gives a comment that says so.
+
+        The last event of the answer names, under ``fairlead.continued_by``, everybody who went on with it.
+        """
         ...
 
     def done(self, usage: Usage) -> bytes:
@@ -64,3 +74,8 @@ class InboundFormat(Protocol):
     ) -> bytes:
         """The format's error body; without ``type`` the one that belongs to the status."""
         ...
+
+
+def seam_comment(target: str) -> bytes:
+    """A comment of the event stream, which clients skip, at the place where ``target`` goes on."""
+    return f": fairlead: {target.replace(chr(10), ' ').replace(chr(13), ' ')} goes on\n\n".encode()

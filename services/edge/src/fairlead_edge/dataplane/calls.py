@@ -24,10 +24,11 @@ class RunningCall:
 
     __slots__ = (
         "_began",
-        "_in_attempts_ms",
+        "_billed",
         "attempts",
         "body",
         "call_id",
+        "continued",
         "decided",
         "failover",
         "format",
@@ -43,13 +44,15 @@ class RunningCall:
         self.format = format_
         self.call_id = new_id()
         self._began = time.perf_counter()
-        self._in_attempts_ms = 0.0
+        self._billed: list[float | None] = []
+        """Cost of each attempt that billed, in USD; None = unknown."""
         self.attempts: list[dict[str, Any]] = []
         self.wanted: RouteRequest | None = None
         self.decided: Plan | NoCapacity | None = None
         self.provider: str | None = None
         self.model: str | None = None
         self.failover = False
+        self.continued = 0
         self.ttft_ms: float | None = None
         self.usage: Usage | None = None
         self.recorded = False
@@ -91,13 +94,14 @@ class RunningCall:
 
     def first_token(self, attempt: dict[str, Any]) -> None:
         """The attempt has given the first token of the answer."""
-        self.ttft_ms = round(self.elapsed_ms, 3)
-        attempt["ttft_ms"] = round(self.ttft_ms - attempt["offset_ms"], 3)
+        now_ms = round(self.elapsed_ms, 3)
+        if self.ttft_ms is None:
+            self.ttft_ms = now_ms
+        attempt["ttft_ms"] = round(now_ms - attempt["offset_ms"], 3)
 
     def end_attempt(self, attempt: dict[str, Any]) -> None:
         """The target answered completely, or failed."""
         attempt["duration_ms"] = round(self.elapsed_ms - attempt["offset_ms"], 3)
-        self._in_attempts_ms += attempt["duration_ms"]
 
     def served(
         self,
@@ -110,15 +114,36 @@ class RunningCall:
     ) -> None:
         """The attempt gave the answer."""
         self.end_attempt(attempt)
-        self.usage = usage
+        self.gave(attempt, usage, cost_usd)
         attempt["status"] = status
         attempt["provider_request_id"] = _short(request_id)
+        attempt["finish_reason"] = finish.value if finish else None
+
+    def gave(
+        self, attempt: dict[str, Any], usage: Usage, cost_usd: float | None, *, estimated: bool = False
+    ) -> None:
+        """The attempt gave a part of the answer, mostly all of it, for so much."""
+        self.usage = usage if self.usage is None else _sum(self.usage, usage)
+        self.billed(attempt, usage, cost_usd, estimated=estimated)
+
+    def billed(
+        self, attempt: dict[str, Any], usage: Usage, cost_usd: float | None, *, estimated: bool
+    ) -> None:
+        """The attempt costs so much, whether or not anything of it reached the caller."""
+        self._billed.append(cost_usd)
         attempt["cost_usd"] = cost_usd
         attempt["input_tokens"] = usage.input_tokens
         attempt["output_tokens"] = usage.output_tokens
         attempt["cached_input_tokens"] = usage.cached_input_tokens
         attempt["reasoning_tokens"] = usage.reasoning_tokens
-        attempt["finish_reason"] = finish.value if finish else None
+        if estimated:
+            attempt["estimated"] = True
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Of all attempts that billed; None = nothing did, or unknown of one of them."""
+        known = [cost for cost in self._billed if cost is not None]
+        return sum(known) if known and len(known) == len(self._billed) else None
 
     def failed(self, attempt: dict[str, Any], error: ProviderError) -> None:
         """The attempt failed."""
@@ -142,7 +167,6 @@ class RunningCall:
         """The call as it is journalled."""
         total = self.elapsed_ms
         usage = self.usage or Usage()
-        last = self.attempts[-1] if self.attempts else {}
         plan = self.plan
         self.recorded = True
         self.body.update(
@@ -153,19 +177,47 @@ class RunningCall:
             rule=plan.rule if plan else None,
             table_version=plan.table_version if plan else None,
             failover=self.failover,
+            continued=self.continued,
             duration_ms=round(total, 3),
             ttft_ms=self.ttft_ms,
-            overhead_ms=round(max(0.0, total - self._in_attempts_ms), 3),
+            overhead_ms=round(max(0.0, total - _covered_ms(self.attempts)), 3),
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cached_input_tokens=usage.cached_input_tokens,
             reasoning_tokens=usage.reasoning_tokens,
-            cost_usd=last.get("cost_usd"),
+            cost_usd=self.cost_usd,
             attempts=self.attempts,
             error_code=_short(error_code),
             decision=record_of(self.decided, self.wanted) if self.decided and self.wanted else None,
         )
         return self.body
+
+
+def _covered_ms(attempts: list[dict[str, Any]]) -> float:
+    """Time in which at least one attempt ran; they are in the order of their beginnings."""
+    covered = until = 0.0
+    for each in attempts:
+        begin, end = each["offset_ms"], each["offset_ms"] + each["duration_ms"]
+        if end > until:
+            covered += end - max(begin, until)
+            until = end
+    return covered
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    """Of two parts of an answer, token by token."""
+    return Usage(
+        _added(one.input_tokens, other.input_tokens),
+        _added(one.output_tokens, other.output_tokens),
+        _added(one.cached_input_tokens, other.cached_input_tokens),
+        _added(one.cache_write_tokens, other.cache_write_tokens),
+        _added(one.reasoning_tokens, other.reasoning_tokens),
+    )
+
+
+def _added(one: int | None, other: int | None) -> int | None:
+    """Unknown only where both are."""
+    return None if one is None and other is None else (one or 0) + (other or 0)
 
 
 def _short(text: str | None) -> str | None:

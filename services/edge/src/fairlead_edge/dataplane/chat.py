@@ -1,40 +1,27 @@
-"""A chat call in any inbound format: plan, try target after target, answer. Failures before the first token stay unseen."""
+"""A chat call in any inbound format: plan, try target after target, answer; ``streams`` does it for streamed answers."""
 
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fairlead_common.decisions.languages import language_of
 from fairlead_common.decisions.plan import RouteRequest, Step
 from fairlead_common.decisions.tasks import task_of
 from fairlead_common.outcomes import CallState
-from fairlead_models.client import Answer, ChunkStream, ProviderClient
+from fairlead_models.client import Answer, ProviderClient
+from fairlead_models.continuation import allows_continuation
 from fairlead_models.errors import ProviderError
-from fairlead_models.inbound.protocol import StreamRenderer
 from fairlead_models.prices import cost_usd, estimate_tokens
-from fairlead_models.unified import ChatChunk, ChatRequest, FinishReason, UnsupportedPolicy, Usage
+from fairlead_models.unified import ChatRequest, UnsupportedPolicy
 
 from fairlead_edge.dataplane.answers import ServedBy
 from fairlead_edge.dataplane.attempts import Attempts
 from fairlead_edge.dataplane.calls import RunningCall
 from fairlead_edge.dataplane.runner import Runner, may_fail_over
-from fairlead_edge.fleet import Fleet, unix_now
-from fairlead_edge.http.messages import STOPPING, Request, ResponseWriter
-
-SSE = "text/event-stream; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A stream that has given its first token (or its regular end), and the chunks that came until then."""
-
-    stream: ChunkStream
-    chunks: list[ChatChunk]
-    step: Step
-    attempt: dict[str, Any]
-    ended: bool
+from fairlead_edge.dataplane.streams import Job, Streams
+from fairlead_edge.fleet import Fleet
+from fairlead_edge.http.messages import Request, ResponseWriter
 
 
 class Chats:
@@ -44,6 +31,7 @@ class Chats:
         self._fleet = fleet
         self._clients = clients
         self._runner = runner
+        self._streams = Streams(fleet, clients, runner)
 
     async def handle(
         self, http: Request, writer: ResponseWriter, call: RunningCall, workspace_id: int
@@ -55,7 +43,8 @@ class Chats:
         self, http: Request, writer: ResponseWriter, call: RunningCall, workspace_id: int
     ) -> None:
         request = call.format.parse(http.body)
-        request.unsupported = UnsupportedPolicy(self._fleet.settings(workspace_id).unsupported_parameters)
+        settings = self._fleet.settings(workspace_id)
+        request.unsupported = UnsupportedPolicy(settings.unsupported_parameters)
         call.asked(request.model, stream=request.stream)
         wanted = RouteRequest(
             request.model,
@@ -73,7 +62,8 @@ class Chats:
         )
         attempts = self._runner.attempts(call, wanted)
         if request.stream:
-            await self._stream(request, call, attempts, writer)
+            may_continue = settings.stream_failure == "continue" and allows_continuation(request)
+            await self._streams.answer(Job(request, call, attempts, writer, may_continue))
         else:
             await self._whole(request, call, attempts, writer)
 
@@ -90,8 +80,6 @@ class Chats:
         if "request.language" in table.facts:
             found["language"] = language_of(prompt_of(request))
         return found
-
-    # answers that are not streamed
 
     async def _whole(
         self, request: ChatRequest, call: RunningCall, attempts: Attempts, writer: ResponseWriter
@@ -126,119 +114,6 @@ class Chats:
             finally:
                 attempts.ended()
         raise attempts.exhausted()
-
-    # streams
-
-    async def _stream(
-        self, request: ChatRequest, call: RunningCall, attempts: Attempts, writer: ResponseWriter
-    ) -> None:
-        opened = await self._first_token(request, call, attempts)
-        call.answering(opened.step)
-        target = str(opened.step.target)
-        renderer = call.format.stream_renderer(request, call.call_id, target, int(unix_now()))
-        seen = _Seen()
-        try:
-            writer.start(200, ServedBy(call, opened.step, opened.stream.warnings, None).headers(SSE))
-            await self._pass_on(opened, seen, renderer, writer)
-        except ProviderError as error:
-            call.usage = seen.usage
-            attempts.failed(opened.step.target, opened.attempt, error)
-            self._runner.record(call, CallState.TRUNCATED, 200, error.error_class)
-            text = f"The stream broke: {error.message}"
-            writer.end(renderer.error(text, "stream_error", error.error_class.value))
-        except asyncio.CancelledError as error:
-            call.usage = seen.usage
-            attempts.abandoned(opened.step.target, opened.attempt)
-            if STOPPING in error.args:
-                self._runner.record(call, CallState.TRUNCATED, 200, "edge_stopping")
-                writer.end(
-                    renderer.error("The stream broke: the edge stops.", "stream_error", "edge_stopping")
-                )
-            raise
-        else:
-            self._streamed(call, opened, seen)
-            attempts.succeeded(opened.step.target, opened.stream.rate_limits)
-            writer.end(renderer.done(seen.usage))
-        finally:
-            opened.stream.close()
-
-    @staticmethod
-    async def _pass_on(
-        opened: Opened, seen: "_Seen", renderer: StreamRenderer, writer: ResponseWriter
-    ) -> None:
-        """Everything until the stream's regular end. Raises ProviderError when it has another."""
-        chunks, ended = opened.chunks, opened.ended
-        begin = renderer.begin()
-        while True:
-            await writer.write(begin + b"".join([renderer.chunk(chunk) for chunk in seen.note(chunks)]))
-            begin = b""
-            if ended:
-                return
-            chunks = await opened.stream.next()
-            ended = not chunks
-
-    async def _first_token(self, request: ChatRequest, call: RunningCall, attempts: Attempts) -> Opened:
-        for step in attempts:
-            attempt = attempts.begin(step)
-            try:
-                return await self._open(request, call, attempts, step, attempt)
-            except ProviderError as error:
-                attempts.failed(step.target, attempt, error)
-            except asyncio.CancelledError:
-                attempts.abandoned(step.target, attempt)
-                raise
-            finally:
-                attempts.ended()
-        raise attempts.exhausted()
-
-    async def _open(
-        self,
-        request: ChatRequest,
-        call: RunningCall,
-        attempts: Attempts,
-        step: Step,
-        attempt: dict[str, Any],
-    ) -> Opened:
-        client = self._clients[step.target.provider]
-        timeouts = attempts.timeouts(client.spec.timeouts, stream=True)
-        token_by = asyncio.get_running_loop().time() + timeouts.first_byte_s
-        stream = await client.open_stream(request, step.target.model, timeouts)
-        chunks: list[ChatChunk] = []
-        try:
-            while found := await stream.next(token_by):
-                chunks += found
-                if stream.failure is None and any(chunk.has_token for chunk in found):
-                    call.first_token(attempt)
-                    break
-        except BaseException:
-            stream.close()
-            raise
-        return Opened(stream, chunks, step, attempt, ended=not found)
-
-    def _streamed(self, call: RunningCall, opened: Opened, seen: "_Seen") -> None:
-        stream = opened.stream
-        cost = cost_usd(seen.usage, self._fleet.catalog.price(opened.step.target))
-        call.served(opened.attempt, seen.usage, cost, seen.finish, stream.status, stream.provider_request_id)
-        self._runner.record(call, CallState.OK, 200)
-
-
-class _Seen:
-    """What a stream has told so far."""
-
-    __slots__ = ("finish", "usage")
-
-    def __init__(self) -> None:
-        self.usage = Usage()
-        self.finish: FinishReason | None = None
-
-    def note(self, chunks: list[ChatChunk]) -> list[ChatChunk]:
-        """Remember usage and finish reason; gives the chunks back."""
-        for chunk in chunks:
-            if chunk.usage is not None:
-                self.usage = chunk.usage
-            if chunk.finish_reason is not None:
-                self.finish = chunk.finish_reason
-        return chunks
 
 
 def prompt_of(request: ChatRequest) -> str:

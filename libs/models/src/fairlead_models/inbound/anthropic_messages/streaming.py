@@ -11,6 +11,7 @@ from fairlead_models.inbound.anthropic_messages.rendering import (
     thinking_block,
     usage_body,
 )
+from fairlead_models.inbound.protocol import seam_comment
 from fairlead_models.unified import ChatChunk, FinishReason, Format, Thought, ToolCallDelta, Usage
 
 ERRORS = {
@@ -40,6 +41,7 @@ class StreamRenderer:
         self._vendor_finish: str | None = None
         self._stop_sequence: str | None = None
         self._refusal = ""
+        self._continued_by: list[str] = []
 
     def begin(self) -> bytes:
         """Nothing: whether the stream is passed on or written anew shows in its first chunk."""
@@ -71,7 +73,18 @@ class StreamRenderer:
         message = raw.get("message")
         if isinstance(message, dict):
             raw = {**raw, "message": {**message, "model": self._target}}
-        return event(str(raw.get("type")), raw)
+        kind = str(raw.get("type"))
+        if kind == "content_block_start":
+            self._blocks, self._open = raw["index"], str(raw["content_block"].get("type"))
+        elif kind == "content_block_stop":
+            self._open = None
+        return event(kind, raw)
+
+    def resume(self, target: str) -> bytes:
+        """See ``StreamRenderer.resume``: the block of text that is open stays open."""
+        self._passing = False
+        self._continued_by.append(target)
+        return seam_comment(target)
 
     def _start(self) -> bytes:
         if self._begun:
@@ -146,7 +159,9 @@ class StreamRenderer:
         delta: dict[str, Any] = {"stop_reason": reason, "stop_sequence": self._stop_sequence}
         if (details := stop_details(self._finish, self._refusal or None)) is not None:
             delta["stop_details"] = details
-        end = {"type": "message_delta", "delta": delta, "usage": usage_body(usage)}
+        end: dict[str, Any] = {"type": "message_delta", "delta": delta, "usage": usage_body(usage)}
+        if self._continued_by:
+            end["fairlead"] = {"continued_by": self._continued_by}
         out += [event("message_delta", end), event("message_stop", {"type": "message_stop"})]
         return b"".join(out)
 

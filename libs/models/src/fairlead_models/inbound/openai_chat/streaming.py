@@ -6,6 +6,7 @@ import orjson
 
 from fairlead_models import seals
 from fairlead_models.inbound.openai_chat.rendering import call_seal, render_error, usage_body
+from fairlead_models.inbound.protocol import seam_comment
 from fairlead_models.unified import ChatChunk, Format, ToolCallDelta, Usage
 
 
@@ -25,6 +26,9 @@ class StreamRenderer:
         self._include_usage = include_usage
         self._begun: set[int] = set()
         self._usage: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None
+        """The provider's event that went out last."""
+        self._continued_by: list[str] = []
 
     def begin(self) -> bytes:
         """Nothing: the first chunk opens the stream."""
@@ -53,7 +57,10 @@ class StreamRenderer:
         choice: dict[str, Any] = {"index": chunk.index, "delta": delta, "finish_reason": chunk.finish_reason}
         if chunk.logprobs is not None:
             choice["logprobs"] = chunk.logprobs
-        return _event({**self._head, "choices": [choice]})
+        body: dict[str, Any] = {**self._head, "choices": [choice]}
+        if chunk.finish_reason is not None and self._continued_by:
+            body["fairlead"] = {"continued_by": self._continued_by}
+        return _event(body)
 
     def _as_it_came(self, raw: dict[str, Any]) -> bytes:
         if not raw:
@@ -63,10 +70,21 @@ class StreamRenderer:
             self._usage = usage
             if not raw.get("choices"):
                 return b""
+        self._last = raw
         body = {**raw, "model": self._head["model"]}
         if "usage" in body and (not self._include_usage or body["usage"] is not None):
             del body["usage"]
         return _event(body)
+
+    def resume(self, target: str) -> bytes:
+        """See ``StreamRenderer.resume``: the chunks keep the id and the time that the first ones have."""
+        if self._last is not None:
+            self._begun.add(0)
+            kept = {name: self._last[name] for name in ("id", "created") if self._last.get(name)}
+            self._head.update(kept)
+            self._last = self._usage = None
+        self._continued_by.append(target)
+        return seam_comment(target)
 
     def done(self, usage: Usage) -> bytes:
         """The regular end."""

@@ -12,6 +12,7 @@ from fairlead_models.inbound.openai_responses.rendering import (
     text_part,
     thought_item,
 )
+from fairlead_models.inbound.protocol import seam_comment
 from fairlead_models.unified import ChatChunk, FinishReason, Format, Thought, ToolCall, ToolCallDelta, Usage
 
 ERRORS = {"rate_limited": "rate_limit_exceeded"}
@@ -34,6 +35,7 @@ class StreamRenderer:
         self._logprobs: list[Any] = []
         self._calls: dict[int, tuple[int, ToolCall]] = {}
         """Output index and what came so far of each tool call that is open."""
+        self._continued_by: list[str] = []
 
     def begin(self) -> bytes:
         """Nothing: whether the stream is passed on or written anew shows in its first chunk."""
@@ -42,7 +44,7 @@ class StreamRenderer:
     def chunk(self, chunk: ChatChunk) -> bytes:
         """Bytes for one chunk."""
         if chunk.raw is not None and chunk.raw_format is Format.OPENAI_RESPONSES:
-            return self._as_it_came(chunk.raw)
+            return self._as_it_came(chunk.raw, chunk.text)
         if chunk.finish_reason is not None:
             self._finish = chunk.finish_reason
         out = [self._start()]
@@ -63,7 +65,7 @@ class StreamRenderer:
             self._call(call, out)
         return b"".join(out)
 
-    def _as_it_came(self, raw: dict[str, Any]) -> bytes:
+    def _as_it_came(self, raw: dict[str, Any], text: str | None) -> bytes:
         self._passing = self._begun = True
         number = raw.get("sequence_number")
         self._sequence = number if isinstance(number, int) else self._sequence + 1
@@ -71,7 +73,21 @@ class StreamRenderer:
         if isinstance(response, dict):
             self._body = {**response, "model": self._body["model"]}
             raw = {**raw, "response": self._body}
-        return _bytes(str(raw.get("type")), raw)
+        kind = str(raw.get("type"))
+        self._text += text or ""
+        if kind == "response.content_part.added":
+            self._kind, self._text = "message", ""
+        elif kind in ("response.output_item.added", "response.output_item.done"):
+            self._kind = None
+            if isinstance(place := raw.get("output_index"), int):
+                self._output[place:] = [raw["item"]]
+        return _bytes(kind, raw)
+
+    def resume(self, target: str) -> bytes:
+        """See ``StreamRenderer.resume``: the message that is open stays open, and its whole text comes at its end."""
+        self._passing = False
+        self._continued_by.append(target)
+        return seam_comment(target)
 
     def _event(self, kind: str, **fields: Any) -> bytes:
         self._sequence += 1
@@ -86,7 +102,7 @@ class StreamRenderer:
 
     @property
     def _output(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._body["output"]
+        found: list[dict[str, Any]] = self._body.setdefault("output", [])
         return found
 
     def _add(self, name: str, piece: str, out: list[bytes], **fields: Any) -> None:
@@ -199,6 +215,8 @@ class StreamRenderer:
         self._close(out)
         self._end_calls(out)
         ended(self._body, self._finish, usage)
+        if self._continued_by:
+            self._body["fairlead"] = {"continued_by": self._continued_by}
         out.append(self._event(f"response.{self._body['status']}", response=self._body))
         return b"".join(out)
 

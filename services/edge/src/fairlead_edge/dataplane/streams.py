@@ -1,0 +1,263 @@
+"""Streamed chats: failover that nobody sees until the first token; then passed on to the end, and a break is said.
+
+A workspace can have broken answers continued: another target gets the text so far and goes on with it. Never inside a
+tool call, JSON or thinking, which a second model cannot take up in the middle.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from fairlead_common.decisions.plan import Reason, Step
+from fairlead_common.outcomes import CallState
+from fairlead_models.client import ChunkStream, ProviderClient
+from fairlead_models.continuation import continued, handover
+from fairlead_models.errors import ProviderError
+from fairlead_models.inbound.protocol import StreamRenderer
+from fairlead_models.prices import cost_usd, estimate_tokens
+from fairlead_models.tokens import text_tokens
+from fairlead_models.unified import ChatChunk, ChatRequest, FinishReason, Usage
+
+from fairlead_edge.dataplane.answers import NoAnswer, ServedBy
+from fairlead_edge.dataplane.attempts import Attempts
+from fairlead_edge.dataplane.calls import RunningCall
+from fairlead_edge.dataplane.runner import Runner
+from fairlead_edge.dataplane.seam import Seam
+from fairlead_edge.fleet import Fleet, unix_now
+from fairlead_edge.http.messages import STOPPING, ResponseWriter
+
+SSE: Final = "text/event-stream; charset=utf-8"
+MAX_CONTINUATIONS: Final = 2
+"""An answer in four pieces has its reasons, and a fourth provider will not cure them."""
+
+Asking = Callable[[Step], ChatRequest]
+"""What a target is asked."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One call whose answer is streamed."""
+
+    request: ChatRequest
+    call: RunningCall
+    attempts: Attempts
+    writer: ResponseWriter
+    may_continue: bool
+    """Another target may go on with the answer when it breaks."""
+
+
+@dataclass(slots=True)
+class Part:
+    """What one target gives of an answer: a stream that has given its first token (or its regular end)."""
+
+    request: ChatRequest
+    stream: ChunkStream
+    chunks: list[ChatChunk]
+    """Those that came until then."""
+    step: Step
+    attempt: dict[str, Any]
+    ended: bool
+    seen: "Seen" = field(default_factory=lambda: Seen())
+    seam: Seam | None = None
+    """None: it is the answer's first part."""
+
+    @property
+    def text(self) -> str:
+        """All that the caller has of the answer."""
+        return self.seam.text if self.seam is not None else "".join(self.seen.pieces)
+
+    @property
+    def can_be_continued(self) -> bool:
+        """It broke inside of text, and nothing else than text has come that would have to be gone on with."""
+        inside = self.seen.in_text or self.seam is not None
+        return inside and self.seen.plain and self.seen.finish is None and bool(self.text.strip())
+
+
+class Streams:
+    """The handler of one process."""
+
+    def __init__(self, fleet: Fleet, clients: Mapping[str, ProviderClient], runner: Runner) -> None:
+        self._fleet = fleet
+        self._clients = clients
+        self._runner = runner
+
+    async def answer(self, job: Job) -> None:
+        """Stream the answer. Raises NoAnswer when nobody gives a first token."""
+        call = job.call
+        part = await self._first_token(lambda step: job.request, call, job.attempts)
+        call.answering(part.step)
+        target = str(part.step.target)
+        renderer = call.format.stream_renderer(job.request, call.call_id, target, int(unix_now()))
+        try:
+            await self._to_the_end(job, part, renderer)
+        except asyncio.CancelledError as error:
+            if STOPPING in error.args and not call.recorded:
+                self._broke(job, renderer, "the edge stops.", "edge_stopping")
+            raise
+
+    async def _to_the_end(self, job: Job, part: Part, renderer: StreamRenderer) -> None:
+        warnings = part.stream.warnings
+        job.writer.start(200, ServedBy(job.call, part.step, warnings, None).headers(SSE))
+        begin = renderer.begin()
+        while True:
+            try:
+                await self._pass_on(part, begin, renderer, job.writer)
+            except ProviderError as error:
+                self._estimate(job.call, part)
+                job.attempts.failed(part.step.target, part.attempt, error)
+                following = await self._continuation(job, part)
+                if following is None:
+                    self._broke(job, renderer, error.message, error.error_class.value)
+                    return
+                part, begin = following, renderer.resume(str(following.step.target))
+            except asyncio.CancelledError:
+                self._estimate(job.call, part)
+                job.attempts.abandoned(part.step.target, part.attempt)
+                raise
+            else:
+                self._complete(job, part, renderer)
+                return
+
+    @staticmethod
+    async def _pass_on(part: Part, begin: bytes, renderer: StreamRenderer, writer: ResponseWriter) -> None:
+        """Everything until the stream's regular end. Raises ProviderError when it has another."""
+        chunks, ended, seam = part.chunks, part.ended, part.seam
+        try:
+            while True:
+                part.seen.note(chunks)
+                passed = chunks if seam is None else seam.pass_on(chunks)
+                await writer.write(begin + b"".join([renderer.chunk(chunk) for chunk in passed]))
+                begin = b""
+                if ended:
+                    return
+                chunks = await part.stream.next()
+                ended = not chunks
+        finally:
+            part.stream.close()
+
+    async def _continuation(self, job: Job, broken: Part) -> Part | None:
+        """The next part of an answer that broke, or None when it cannot be continued, or nobody does."""
+        call = job.call
+        if not job.may_continue or call.continued == MAX_CONTINUATIONS or not broken.can_be_continued:
+            return None
+        text = broken.text
+        used = call.usage.output_tokens if call.usage is not None else None
+
+        def asking(step: Step) -> ChatRequest:
+            wire = self._clients[step.target.provider].wire.name
+            way = handover(job.request, wire, step.target.model)
+            return continued(job.request, text, way, used or 0)
+
+        try:
+            part = await self._first_token(asking, call, job.attempts, Reason.CONTINUATION)
+        except NoAnswer:
+            return None
+        target = part.step.target
+        part.seam = Seam(text, handover(job.request, self._clients[target.provider].wire.name, target.model))
+        call.continued += 1
+        call.answering(part.step)
+        return part
+
+    async def _first_token(
+        self, asking: Asking, call: RunningCall, attempts: Attempts, reason: Reason | None = None
+    ) -> Part:
+        for planned in attempts:
+            step = planned if reason is None else replace(planned, reason=reason)
+            attempt = attempts.begin(step)
+            try:
+                return await self._open(asking(step), call, attempts, step, attempt)
+            except ProviderError as error:
+                attempts.failed(step.target, attempt, error)
+            except asyncio.CancelledError:
+                attempts.abandoned(step.target, attempt)
+                raise
+            finally:
+                attempts.ended()
+        raise attempts.exhausted()
+
+    async def _open(
+        self,
+        request: ChatRequest,
+        call: RunningCall,
+        attempts: Attempts,
+        step: Step,
+        attempt: dict[str, Any],
+    ) -> Part:
+        client = self._clients[step.target.provider]
+        timeouts = attempts.timeouts(client.spec.timeouts, stream=True)
+        token_by = asyncio.get_running_loop().time() + timeouts.first_byte_s
+        stream = await client.open_stream(request, step.target.model, timeouts)
+        chunks: list[ChatChunk] = []
+        try:
+            while found := await stream.next(token_by):
+                chunks += found
+                if stream.failure is None and any(chunk.has_token for chunk in found):
+                    call.first_token(attempt)
+                    break
+        except BaseException:
+            stream.close()
+            raise
+        return Part(request, stream, chunks, step, attempt, ended=not found)
+
+    def _complete(self, job: Job, part: Part, renderer: StreamRenderer) -> None:
+        """The answer has come to its regular end."""
+        call, stream, usage = job.call, part.stream, part.seen.usage
+        cost = cost_usd(usage, self._fleet.catalog.price(part.step.target))
+        call.served(part.attempt, usage, cost, part.seen.finish, stream.status, stream.provider_request_id)
+        self._runner.record(call, CallState.OK, 200)
+        job.attempts.succeeded(part.step.target, stream.rate_limits)
+        job.writer.end(renderer.done(call.usage or usage))
+
+    def _broke(self, job: Job, renderer: StreamRenderer, why: str, code: str) -> None:
+        """The answer ends here, and the caller is told."""
+        self._runner.record(job.call, CallState.TRUNCATED, 200, code)
+        job.writer.end(renderer.error(f"The stream broke: {why}", "stream_error", code))
+
+    def _estimate(self, call: RunningCall, part: Part) -> None:
+        """Account for a part that did not come to its end, by what came of it where its provider told nothing."""
+        usage = part.seen.usage
+        if told := usage.output_tokens is not None:
+            known = usage
+        else:
+            known = Usage(usage.input_tokens or estimate_tokens(part.request), part.seen.output_tokens)
+        cost = cost_usd(known, self._fleet.catalog.price(part.step.target))
+        call.gave(part.attempt, known, cost, estimated=not told)
+
+
+class Seen:
+    """What a stream has told so far."""
+
+    __slots__ = ("finish", "in_text", "pieces", "plain", "thoughts", "usage")
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.finish: FinishReason | None = None
+        self.pieces: list[str] = []
+        """The text."""
+        self.thoughts: list[str] = []
+        self.in_text = False
+        """Text came last."""
+        self.plain = True
+        """Nothing has begun that is neither text nor thinking."""
+
+    @property
+    def output_tokens(self) -> int:
+        """Estimate for all that has come."""
+        return round(text_tokens("".join(self.pieces)) + text_tokens("".join(self.thoughts)))
+
+    def note(self, chunks: list[ChatChunk]) -> None:
+        """Remember what is in ``chunks``."""
+        for chunk in chunks:
+            if chunk.text:
+                self.pieces.append(chunk.text)
+                self.in_text = True
+            elif chunk.reasoning or chunk.thought is not None:
+                self.thoughts.append(chunk.reasoning or "")
+                self.in_text = False
+            if chunk.tool_calls or chunk.refusal:
+                self.plain = False
+            if chunk.usage is not None:
+                self.usage = chunk.usage
+            if chunk.finish_reason is not None:
+                self.finish = chunk.finish_reason
