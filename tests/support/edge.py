@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import orjson
 import yaml
-from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceEntry, key_hash
+from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceEntry, WorkspaceSettings, key_hash
 from fairlead_common.events.calls import Call
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_edge.app import Edge
@@ -49,6 +49,14 @@ KEYS = AccessSnapshot(
 )
 NOWHERE = "127.0.0.1:1"
 """Nobody listens there: connections are refused at once."""
+
+
+def keys_for(settings: WorkspaceSettings | None) -> AccessSnapshot:
+    """``KEYS`` where workspace 1 has these settings."""
+    if settings is None:
+        return KEYS
+    first = WorkspaceEntry(workspace_id=1, name="default", settings=settings)
+    return KEYS.model_copy(update={"workspaces": {**KEYS.workspaces, 1: first}})
 
 
 def spec_of(simulator: Running, timeouts: Timeouts | None = None) -> ProviderSpec:
@@ -125,15 +133,17 @@ async def edge_here(
     specs: tuple[ProviderSpec, ...] = (),
     *,
     routes: RoutesSnapshot | None = None,
+    workspace: WorkspaceSettings | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningEdge]:
     """An edge in this process.
 
     Args:
         routes: the table of its workspace.
+        workspace: what workspace 1 has chosen.
         settings: fields of ``EdgeSettings``; ``nats_url`` and ``postgres_dsn`` connect it.
     """
-    put_snapshot(data_dir, "access", {"keys": KEYS})
+    put_snapshot(data_dir, "access", {"keys": keys_for(workspace)})
     if routes is not None:
         put_snapshot(data_dir, "routes", {str(routes.workspace_id): routes})
     edge = Edge(settings_of(data_dir, **settings), specs)

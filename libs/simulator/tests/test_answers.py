@@ -9,6 +9,7 @@ from fairlead_simulator.embeddings import base64_of, bits_of, int8_of, vector
 from fairlead_simulator.images import looked_at
 from fairlead_simulator.limits import WINDOW_S, Window
 from fairlead_simulator.markers import marks
+from fairlead_simulator.reciting import recited
 from fairlead_simulator.testing import Launched
 from fairlead_simulator.usage import PromptCache
 
@@ -30,6 +31,25 @@ def test_an_echo_says_what_arrived(simulator: Launched) -> None:
 
 def test_an_answer_is_as_long_as_asked_for(simulator: Launched) -> None:
     assert len(text_of(simulator, ask(simulator, "simulate 33 words")).split()) == 33
+
+
+@pytest.mark.parametrize(
+    ("begun", "then", "expected"),
+    [
+        ("", [], "1, 2, 3, 4, 5, 6, 7, 8, 9, 10,\n11, 12."),
+        ("1, 2, 3, 4,", [], " 5, 6, 7, 8, 9, 10,\n11, 12."),
+        ("1, 2, 3, 4,", ["Begin with:\n3, 4,"], "3, 4, 5, 6, 7, 8, 9, 10,\n11, 12."),
+        ("1, 2, 3, 4,", ["Go on."], "1, 2, 3, 4, 5, 6, 7, 8, 9, 10,\n11, 12."),
+        ("I see.", ["Go on."], "1, 2, 3, 4, 5, 6, 7, 8, 9, 10,\n11, 12."),
+    ],
+)
+def test_every_model_goes_on_with_counting(begun: str, then: list[str], expected: str) -> None:
+    turns = [Turn("user", ["simulate counting to 12"])]
+    turns += [Turn("assistant", [begun])] if begun else []
+    turns += [Turn("user", [text]) for text in then]
+    assert recited(Ask("m", turns), "openai") == expected
+    prefixed = turns[-1].role == "assistant"
+    assert recited(Ask("m", turns), "mistral") == (begun if prefixed else "") + expected
 
 
 def test_the_same_question_has_the_same_answer_with_another_id(simulator: Launched) -> None:

@@ -15,6 +15,7 @@ import orjson
 from fairlead_simulator import tokens
 from fairlead_simulator.ask import Ask, Call, Part, Result, Tool, Turn
 from fairlead_simulator.markers import Marks, marks
+from fairlead_simulator.reciting import recited
 from fairlead_simulator.schema import value_of
 from fairlead_simulator.usage import Usage
 
@@ -145,6 +146,8 @@ def _text(ask: Ask, wanted: Marks, speaker: Speaker, draw: random.Random) -> str
         return orjson.dumps(value_of(ask.schema, draw)).decode()
     if ask.json_object:
         return orjson.dumps({"answer": draw.choice(SENTENCES), "model": ask.model}).decode()
+    if (known := recited(ask, speaker.vendor)) is not None:
+        return known
     start = draw.randrange(len(SENTENCES))
     chosen = [SENTENCES[(start + 5 * i) % len(SENTENCES)] for i in range(3 + draw.randrange(4))]
     text = " ".join([*_opening(ask, speaker), *chosen])

@@ -9,6 +9,7 @@
 | ``simulate a broken tool call`` | the arguments of a tool call are not valid JSON |
 | ``simulate an echo`` | the answer is a JSON object with everything the model was given |
 | ``simulate 250 words`` | the answer has that many words |
+| ``simulate counting to 90`` | every model says the same numbers, and goes on with begun ones; see ``reciting`` |
 """
 
 import re

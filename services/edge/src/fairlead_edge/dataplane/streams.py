@@ -215,14 +215,17 @@ class Streams:
         job.writer.end(renderer.error(f"The stream broke: {why}", "stream_error", code))
 
     def _estimate(self, call: RunningCall, part: Part) -> None:
-        """Account for a part that did not come to its end, by what came of it where its provider told nothing."""
+        """Account for a part that did not come to its end, by what came of it where its provider has not told yet."""
         usage = part.seen.usage
-        if told := usage.output_tokens is not None:
-            known = usage
-        else:
-            known = Usage(usage.input_tokens or estimate_tokens(part.request), part.seen.output_tokens)
-        cost = cost_usd(known, self._fleet.catalog.price(part.step.target))
-        call.gave(part.attempt, known, cost, estimated=not told)
+        told = part.seen.finish is not None and usage.output_tokens is not None
+        if not told:
+            usage = replace(
+                usage,
+                input_tokens=usage.input_tokens or estimate_tokens(part.request),
+                output_tokens=max(usage.output_tokens or 0, part.seen.output_tokens),
+            )
+        cost = cost_usd(usage, self._fleet.catalog.price(part.step.target))
+        call.gave(part.attempt, usage, cost, estimated=not told)
 
 
 class Seen:
