@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 from fairlead_common.bus.rpc import RpcError
+from fairlead_common.decisions.expressions import ExpressionError, evaluate, parse
 from fairlead_common.operations.routing import RuleIn
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import built_in
 from fairlead_models.providers import BUILT_IN
 from fairlead_routing.checks import Checks
+from fairlead_routing.domain.witnesses import MAX_TRIALS, search
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 CATALOG = Catalog(built_in(datetime(2026, 11, 25, tzinfo=UTC)), BUILT_IN)
 
@@ -18,8 +22,9 @@ def rule(name: str = "new", strategy: str = "cost", **conditions: Any) -> RuleIn
     return RuleIn(name=name, strategy=strategy, conditions=conditions)
 
 
-def check(given: RuleIn, catalog: Catalog | None = CATALOG) -> list[str]:
-    return Checks(lambda: catalog, {}).check(given, None, [])
+def check(given: RuleIn, catalog: Catalog | None = CATALOG, others: tuple[RuleIn, ...] = ()) -> list[str]:
+    rows: Any = [{**each.model_dump(), "id": number} for number, each in enumerate(others, 1)]
+    return Checks(lambda: catalog, {}).check(given, None, rows)
 
 
 def refused(given: RuleIn) -> RpcError:
@@ -95,3 +100,150 @@ def test_a_rule_that_leaves_nobody_fails_its_trial(conditions: dict[str, Any], r
 )
 def test_a_rule_that_serves_somebody_passes(conditions: dict[str, Any]) -> None:
     assert check(rule(**conditions)) == []
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"when": "request.tokens > 5 && request.tokens < 3"},
+        {"when": "request.tokens < 0"},
+        {"when": "request.response_format == 'json'"},
+        {"when": "health['openai'] == 'dwon'"},
+        {"when": "budget.remaining_share > 1.5"},
+        {"when": "request.model in ['a', 'b'] && !(request.model == 'a' || 'b' == request.model)"},
+        {"when": "now.getHours('Europe/Berlin') >= 20 && now.getHours('Europe/Berlin') < 6"},
+        {"when": "error_rate['openai/gpt-5.4-mini'] > 0.1 && error_rate['openai/gpt-5.4-mini'] < 0.05"},
+        {"when": "!('team' in request.metadata)", "metadata": {"team": "ads"}},
+        {"stream": True, "when": "!request.stream // always whole"},
+        {"min_input_tokens": 100, "when": "request.tokens <= 99"},
+    ],
+)
+def test_conditions_that_are_never_true_are_refused(conditions: dict[str, Any]) -> None:
+    error = refused(rule("odd", **conditions))
+    assert error.code == "never_true"
+    assert error.message.startswith("rule 'odd' (place 1) can never apply")
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"when": "request.tokens > 5 && request.tokens < 7"},
+        {"when": "error_rate['openai/gpt-5.4-mini'] > 0.05 && error_rate['openai/gpt-5.4-mini'] < 0.1"},
+        {"when": "now.getHours('Europe/Berlin') >= 20 && now.getDayOfWeek('Europe/Berlin') == 0"},
+        {"when": "request.metadata.team == 'ads' || has(request.metadata.tier)"},
+        {
+            "when": "request.model.startsWith('gpt') && request.model.endsWith('mini') && request.tokens * 2 > 7"
+        },
+        {"models": ["gpt-*", "o3"], "needs": ["tools"], "when": "request.tools || load > 3"},
+        {"when": "request.task == 'code' && request.language != 'en' && request.user == 'ada'"},
+        {"when": "true"},
+    ],
+)
+def test_conditions_that_can_be_true_pass(conditions: dict[str, Any]) -> None:
+    assert check(rule(**conditions)) == []
+
+
+def test_what_cannot_be_settled_is_warned_of() -> None:
+    (warning,) = check(rule("odd", when="request.tokens * request.tokens == 7"))
+    assert warning.startswith("rule 'odd' (place 1) can never apply")
+    assert "as far as" in warning
+
+
+SHADOWS = [
+    ({}, {"stream": True}, True),
+    ({"when": "request.tokens >= 10"}, {"when": "request.tokens > 10 && request.stream"}, True),
+    ({"models": ["gpt-*"]}, {"models": ["gpt-*"], "min_input_tokens": 5}, True),
+    ({"when": "request.tokens >= 10"}, {"when": "request.tokens >= 9"}, False),
+    ({"stream": True}, {}, False),
+    ({"models": ["gpt-*"]}, {"models": ["gpt-5*"]}, True),
+    ({"models": ["gpt-5*"]}, {"models": ["gpt-*"]}, False),
+    ({"when": "now.getHours('UTC') < 6"}, {"when": "now.getHours('UTC') == 3"}, True),
+    ({"when": "now.getHours('UTC') < 6"}, {"when": "now.getHours('UTC') <= 6"}, False),
+]
+
+
+@pytest.mark.parametrize(("earlier", "later", "hidden"), SHADOWS)
+def test_a_rule_that_an_earlier_one_hides_is_warned_of(
+    earlier: dict[str, Any], later: dict[str, Any], hidden: bool
+) -> None:
+    first = rule("first", **earlier)
+    warnings = check(rule("second", **later), others=(rule("other", when="load > 1000"), first))
+    assert [
+        each.startswith("rule 'second' (place 3) never decides: rule 'first' (place 2)") for each in warnings
+    ] == ([True] if hidden else [])
+    last = rule("second", **later).model_copy(update={"priority": 200})
+    warnings = check(first, others=(last,))
+    assert [each.startswith("rule 'second' (place 2) never decides: rule 'first'") for each in warnings] == (
+        [True] if hidden else []
+    )
+    off = first.model_copy(update={"enabled": False})
+    assert check(rule("second", **later), others=(off,)) == []
+
+
+expressions = st.recursive(
+    st.sampled_from(
+        [
+            "request.stream",
+            "request.tokens > 10",
+            "request.tokens <= 10",
+            "request.tokens == 12",
+            "request.task == 'code'",
+            "'tools' in request.needs",
+            "request.metadata['a'] == 'x'",
+            "p95_ms['x/y'] > 5.0",
+        ]
+    ),
+    lambda inner: (
+        st.builds("({} && {})".format, inner, inner)
+        | st.builds("({} || {})".format, inner, inner)
+        | st.builds("!{}".format, inner.map("({})".format))
+    ),
+    max_leaves=5,
+)
+facts = st.fixed_dictionaries(
+    {
+        "request.stream": st.booleans(),
+        "request.tokens": st.integers(0, 20),
+        "request.task": st.sampled_from(["code", "chat"]),
+        "request.needs": st.sampled_from([[], ["tools"], ["vision"]]),
+        "request.metadata": st.sampled_from([{}, {"a": "x"}, {"a": "y"}]),
+        "p95_ms": st.sampled_from([{}, {"x/y": 4.0}, {"x/y": 6.0}]),
+    }
+)
+
+
+@given(expressions, expressions, facts)
+@settings(deadline=None)
+def test_what_is_certain_is_true(one: str, other: str, given_: dict[str, Any]) -> None:
+    wanted, hiding = parse(one), parse(other)
+    found = search(wanted, [hiding])
+    if found.witness is not None:
+        assert evaluate(wanted, found.witness).true
+        assert not evaluate(hiding, found.witness).true
+    elif found.certain:
+        assert not evaluate(wanted, given_).true or evaluate(hiding, given_).true
+
+
+@given(st.text(alphabet="!&|()<>=.,'\"[] abnrt019_intokesuqgh/*?:", max_size=120) | st.text(max_size=60))
+@settings(deadline=None, max_examples=200)
+def test_any_condition_is_judged_within_bounds(text: str) -> None:
+    try:
+        expression = parse(text)
+    except ExpressionError:
+        return
+    assert search(expression).tried <= MAX_TRIALS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " && ".join(f"request.metadata['k{i}'] != 'v{i}'" for i in range(40)),
+        "request.model in [" + ",".join(f"'m{i}'" for i in range(250)) + "]",
+        "request.model.matches('" + "(a+)+" * 200 + "$')",
+        "[1,2,3].all(x, [1,2,3].all(y, [1,2,3].exists(z, x + y + z == request.tokens)))",
+        "request.model == '" + "a" * 1900 + "'",
+        "(" * 20 + "request.stream" + ")" * 20,
+    ],
+)
+def test_hostile_conditions_are_judged_within_bounds(text: str) -> None:
+    assert search(parse(text), [parse(text)]).tried <= MAX_TRIALS

@@ -1,5 +1,7 @@
 """The operations on rules and their versions; errors become refusals here and nowhere else."""
 
+import asyncio
+
 from fairlead_common.bus.rpc import Empty, RpcError
 from fairlead_common.operations import routing as ops
 from fairlead_common.snapshots.loop import SnapshotLoop
@@ -37,7 +39,7 @@ class RulesApi:
     async def create(self, request: ops.CreateRule) -> ops.Rule:
         """Add a rule."""
         others = await self._store.rules(request.workspace_id)
-        warnings = self._checks.check(request.rule, None, others)
+        warnings = await asyncio.to_thread(self._checks.check, request.rule, None, others)
         try:
             row = await self._store.create(request.workspace_id, request.rule, request.changed_by)
         except IntegrityError as error:
@@ -48,7 +50,7 @@ class RulesApi:
     async def replace(self, request: ops.ReplaceRule) -> ops.Rule:
         """Change a rule."""
         others = await self._store.rules(request.workspace_id)
-        warnings = self._checks.check(request.rule, request.rule_id, others)
+        warnings = await asyncio.to_thread(self._checks.check, request.rule, request.rule_id, others)
         try:
             row = await self._store.replace(
                 request.workspace_id, request.rule_id, request.rule, request.changed_by

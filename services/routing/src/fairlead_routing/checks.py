@@ -1,6 +1,7 @@
 """What is checked when a rule is written: refusals for what can never be right, warnings for what may not be meant."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from fairlead_common.bus.rpc import RpcError
 from fairlead_common.decisions.conditions import ConditionError, Conditions, compile_conditions
@@ -10,11 +11,15 @@ from fairlead_models.catalog.catalog import Catalog
 from sqlalchemy import RowMapping
 
 from fairlead_routing.domain.names import doubtful_names, unknown_names
+from fairlead_routing.domain.reach import Placed, never_true, shadowed
 from fairlead_routing.domain.trial import TrialFailed, try_table
 from fairlead_routing.tables import table_of
 
-NEW_ID = 2**31
+NEW_ID: Final = 2**31
 """A rule without an id yet comes after the others of its priority."""
+
+MAX_BEHIND: Final = 200
+"""So many rules behind the written one are asked whether it hides them."""
 
 
 class Checks:
@@ -43,6 +48,7 @@ class Checks:
         except ConditionError as error:
             raise RpcError(422, "invalid_conditions", str(error)) from error
         warnings = self._check_names(conditions)
+        warnings += _check_reach(rule, rule_id, conditions, others)
         self._try(rule, rule_id)
         return warnings
 
@@ -60,3 +66,27 @@ class Checks:
             try_table(table_of(1, 0, [row]), self._catalog(), self._plugins)
         except TrialFailed as error:
             raise RpcError(422, "trial_failed", str(error)) from error
+
+
+def _check_reach(
+    rule: RuleIn, rule_id: int | None, conditions: Conditions, others: Sequence[RowMapping]
+) -> list[str]:
+    """Warnings. Raises RpcError when the rule can certainly never apply."""
+    rows = [row for row in others if row["enabled"] and row["id"] != rule_id]
+    before = [row for row in rows if (row["priority"], row["id"]) < (rule.priority, rule_id or NEW_ID)]
+    this = Placed(rule.name, len(before) + 1, conditions)
+    findings = [never_true(this)]
+    if findings[0] is not None and findings[0].certain:
+        raise RpcError(422, "never_true", findings[0].text)
+    if rule.enabled:
+        findings.append(shadowed(this, _placed(before, 1)))
+        behind = _placed([row for row in rows if row not in before], this.place + 1)
+        findings += [shadowed(each, [this]) for each in behind[:MAX_BEHIND]]
+    return [each.text for each in findings if each is not None]
+
+
+def _placed(rows: Sequence[RowMapping], first: int) -> list[Placed]:
+    return [
+        Placed(row["name"], place, compile_conditions(row["conditions"]))
+        for place, row in enumerate(rows, first)
+    ]
