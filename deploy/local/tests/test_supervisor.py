@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fairlead.data_dir import DataDir
 from fairlead.errors import BadInput, StartFailed
+from fairlead.holds import hold, release
 from fairlead.plan import Kind, ProcessSpec
 from fairlead.processes import spawn
 from fairlead.supervisor import Backoff, Supervisor
@@ -80,6 +81,22 @@ async def test_a_killed_process_is_started_again_and_reported(
         in printed
     )
     assert part.restarts == 1
+
+
+async def test_a_process_that_is_held_stays_down_until_it_is_released(
+    supervisor: Supervisor, folder: DataDir
+) -> None:
+    part = supervisor.start(python(SLEEP))
+    await until(lambda: part.pid is not None)
+    hold(folder, "part")
+    os.kill(part.pid or 0, signal.SIGKILL)
+    await until(lambda: part.restarts == 1 and part.pid is None)
+    other = supervisor.start(python("raise SystemExit(1)", "other"))
+    await until(lambda: other.restarts >= 2)
+    assert part.pid is None, "the other one was started again meanwhile"
+    release(folder, "part")
+    await until(lambda: part.pid is not None)
+    await supervisor.stop([Kind.SERVICE], asyncio.Event())
 
 
 async def test_stopping_leaves_nothing(supervisor: Supervisor) -> None:

@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _add_fault(commands)
     _add_bench(commands)
     _add_quality(commands)
+    _add_drill(commands)
     return root
 
 
@@ -132,6 +133,23 @@ def _add_quality(commands: "argparse._SubParsersAction[_Parser]") -> None:
         verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the split (default: 0)")
 
 
+def _add_drill(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    drill = commands.add_parser(
+        "drill", help="hurt a stack of its own under load, and judge what callers saw", allow_abbrev=False
+    )
+    verbs = drill.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    verbs.add_parser("list", help="what can be drilled", allow_abbrev=False)
+    run = verbs.add_parser("run", help="run one drill, or all", allow_abbrev=False)
+    run.add_argument("name", metavar="NAME", help="of a drill, or of a file with one, or: all")
+    run.add_argument("--rate", type=_seconds, default=100.0, metavar="N", help="requests/s (default: 100)")
+    run.add_argument(
+        "--duration", type=_seconds, metavar="SECONDS", help="of the load (default: the drill's)"
+    )
+    run.add_argument("--edges", type=_count, metavar="N", help="edge processes (default: the drill's)")
+    run.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    run.add_argument("--keep", type=Path, metavar="DIR", help="run the stacks in there, and keep their logs")
+
+
 def _seconds(text: str) -> float:
     try:
         found = float(text)
@@ -180,6 +198,8 @@ def run(words: Sequence[str]) -> int:
         return _bench(found)
     if found.command == "quality":
         return _quality(found)
+    if found.command == "drill":
+        return _drill(found)
     folder = DataDir.of(found.data_dir)
     if found.command == "up":
         return up(up_options(found), os.environ)
@@ -203,6 +223,15 @@ def _quality(found: argparse.Namespace) -> int:
     from fairlead.bench.quality import quality
 
     return quality(found.file, found.seed, found.out if found.verb == "train" else None)
+
+
+def _drill(found: argparse.Namespace) -> int:
+    from fairlead.drills.command import DrillOptions, list_drills, run_drills
+
+    if found.verb == "list":
+        return list_drills()
+    options = DrillOptions(found.name, found.rate, found.duration, found.edges, found.json, found.keep)
+    return run_drills(options)
 
 
 def up_options(found: argparse.Namespace) -> UpOptions:

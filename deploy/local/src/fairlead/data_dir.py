@@ -89,6 +89,11 @@ class DataDir:
         return self.path / "postgres"
 
     @property
+    def holds(self) -> Path:
+        """A file per process that must not be started again; see ``fairlead.holds``."""
+        return self.path / "holds"
+
+    @property
     def sockets(self) -> Path:
         """Folder of the Postgres socket: in here, or somewhere short when this path is too long for a socket."""
         inside = self.path / "sockets"

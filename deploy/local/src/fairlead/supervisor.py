@@ -14,6 +14,7 @@ from pathlib import Path
 from fairlead import logs
 from fairlead.data_dir import DataDir
 from fairlead.errors import BadInput, StartFailed
+from fairlead.holds import is_held
 from fairlead.plan import Kind, ProcessSpec
 from fairlead.processes import Children, end_now, ending, spawn
 from fairlead.terminal import Terminal
@@ -131,6 +132,8 @@ class Supervisor:
             part.restarts += 1
             self._on_change()
             await asyncio.sleep(pause_s)
+            while is_held(self._folder, part.spec.name):  # noqa: ASYNC110 - another process lets it go
+                await asyncio.sleep(POLL_S)
 
     async def _live(self, part: Part) -> str:
         """One life of a process, from its start to its end; why it ended."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from fairlead import leftovers, logs, run_file
+from fairlead import holds, leftovers, logs, run_file
 from fairlead.data_dir import DataDir, api_key, passwords, write_private
 from fairlead.embedded import nats, postgres
 from fairlead.errors import FairleadError, StartFailed
@@ -67,6 +67,7 @@ def up(options: UpOptions, environ: Mapping[str, str]) -> int:
     with folder.locked():
         folder.run_file.unlink(missing_ok=True)
         leftovers.end(folder)
+        holds.release_all(folder)
         run = _prepare(options, folder, providers, services, environ)
         return asyncio.run(run.run())
 

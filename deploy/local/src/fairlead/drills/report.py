@@ -1,0 +1,164 @@
+"""The report of drills as text for a terminal and as JSON for programs."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fairlead.drills.drill import Outcome
+from fairlead.drills.measures import Outage, quantile
+from fairlead.drills.verdict import Verdict
+
+COLUMNS = (
+    "drill",
+    "requests",
+    "errors",
+    "told",
+    "lost",
+    "doubled",
+    "detected",
+    "switched",
+    "fleet p99",
+    "recovered",
+    "rescued",
+    "extra p99",
+    "verdict",
+)
+
+
+def seconds(value: float | None) -> str:
+    """For a person; "-" = nothing to measure."""
+    return "-" if value is None else f"{value:.2f} s"
+
+
+def milliseconds(value: float | None) -> str:
+    """For a person; "-" = nothing to measure."""
+    return "-" if value is None else f"{value:.0f} ms"
+
+
+def row(outcome: Outcome) -> tuple[str, ...]:
+    """One line of the table, in the order of ``COLUMNS``; of several outages, the slowest figures."""
+    found = outcome.measures
+    return (
+        outcome.scenario.name,
+        str(found.requests),
+        str(found.errors),
+        str(found.told),
+        str(found.lost),
+        str(found.doubled),
+        seconds(worst(each.detected_s for each in found.outages)),
+        seconds(worst(each.switched_s for each in found.outages)),
+        milliseconds(quantile(propagation(found.outages), 0.99)),
+        seconds(worst(each.recovered_s for each in found.outages)),
+        str(found.rescued),
+        milliseconds(quantile(found.rescued_extra_ms, 0.99)),
+        outcome.verdict.value,
+    )
+
+
+def worst(values: Iterable[float | None]) -> float | None:
+    """The greatest of those that are known."""
+    return max((each for each in values if each is not None), default=None)
+
+
+def propagation(outages: Iterable[Outage]) -> list[float]:
+    """Of all edges, in ms."""
+    return [ms for each in outages for ms in each.propagation_ms]
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """All drills, aligned."""
+    rows = [COLUMNS, *map(row, outcomes)]
+    widths = [max(len(cells[column]) for cells in rows) for column in range(len(COLUMNS))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ).rstrip()
+        for cells in rows
+    )
+
+
+def complaints(outcomes: Iterable[Outcome]) -> str:
+    """Every promise that was not kept, with what was found; and the first requests that went wrong."""
+    lines: list[str] = []
+    for outcome in outcomes:
+        lines += [
+            f"{outcome.scenario.name}: {each.name}: promised {each.promised}, found {each.found}"
+            for each in outcome.judged
+            if each.verdict is Verdict.FAIL
+        ]
+        lines += [f"{outcome.scenario.name}: {example}" for example in outcome.measures.examples]
+    return "\n".join(lines)
+
+
+def as_json(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    """Everything, for programs."""
+    return {"drills": [_outcome(each) for each in outcomes]}
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    found = outcome.measures
+    return {
+        "name": outcome.scenario.name,
+        "title": outcome.scenario.title,
+        "stack": outcome.scenario.stack.name,
+        "rate_per_s": outcome.rate,
+        "edges": outcome.seen.edges,
+        "verdict": outcome.verdict.value,
+        "promises": [
+            {
+                "name": each.name,
+                "promised": each.promised,
+                "found": each.found,
+                "verdict": each.verdict.value,
+            }
+            for each in outcome.judged
+        ],
+        "steps": [
+            {"at_s": round(each.at - outcome.seen.began, 3), "step": str(each.step)}
+            for each in outcome.seen.done
+        ],
+        "requests": found.requests,
+        "endings": found.endings,
+        "in_flight_on_killed_edge": found.in_flight_lost,
+        "errors": found.errors,
+        "silent_truncations": found.silent,
+        "error_examples": list(found.examples),
+        "lost_outcomes": found.lost,
+        "doubled_outcomes": found.doubled,
+        "outcomes_settled_s": round(found.settled_s, 2),
+        "rescued": found.rescued,
+        "rescued_extra_ms": _spread(found.rescued_extra_ms),
+        "usual_extra_ms": _spread(found.usual_extra_ms),
+        "latency_ms": _spread(found.latency_ms),
+        "extra_cost_usd": found.extra_cost_usd,
+        "switches": found.switches,
+        "recoveries": found.recoveries,
+        "outages": [_outage(each, outcome.seen.began) for each in found.outages],
+        "alerts": list(found.alerts),
+        "statuses": list(found.statuses),
+    }
+
+
+def _outage(outage: Outage, began: float) -> dict[str, Any]:
+    return {
+        "provider": outage.provider,
+        "from_s": round(outage.began - began, 3),
+        "to_s": round(outage.ended - began, 3),
+        "failed_attempts": outage.failed_attempts,
+        "detected_s": _rounded(outage.detected_s),
+        "switched_s": _rounded(outage.switched_s),
+        "recovered_s": _rounded(outage.recovered_s),
+        "propagation_ms_per_edge": [round(each, 1) for each in outage.propagation_ms],
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _spread(values: Sequence[float]) -> dict[str, float | int | None]:
+    return {
+        "n": len(values),
+        "p50": _rounded(quantile(values, 0.5)),
+        "p99": _rounded(quantile(values, 0.99)),
+    }

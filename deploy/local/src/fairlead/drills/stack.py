@@ -1,0 +1,151 @@
+"""``fairlead up`` as a process of its own, in a folder of its own, with every provider simulated, for a drill to hurt."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fairlead import run_file
+from fairlead.data_dir import DataDir
+from fairlead.drills.scenario import StackSpec
+from fairlead.errors import BadInput, StartFailed
+from fairlead.local_http import request
+from fairlead.plan import SIMULATED_KEY
+from fairlead.providers import KEY_VARIABLE, without_keys
+from fairlead.run_file import ProcessEntry, RunFile
+
+START_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 120.0
+POLL_S = 0.05
+
+
+class Stack:
+    """One run of Fairlead, and the folder it lives in."""
+
+    def __init__(self, folder: Path, spec: StackSpec, edges: int | None = None) -> None:
+        self.spec = spec
+        self.data_dir = DataDir.of(folder / "data")
+        self._folder = folder
+        self._edges = edges
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def run(self) -> RunFile:
+        """Where everything is now. Raises BadInput when it does not run."""
+        return run_file.read(self.data_dir)
+
+    @property
+    def key(self) -> str:
+        """The API key of the edges."""
+        return self.data_dir.key_file.read_text(encoding="ascii").strip()
+
+    @property
+    def output(self) -> Path:
+        """What ``fairlead up`` printed."""
+        return self._folder / "output.txt"
+
+    def process(self, name: str) -> ProcessEntry:
+        """One process as it is now.
+
+        Raises:
+            BadInput: there is none of this name.
+        """
+        found = {each.name: each for each in self.run.processes}
+        if name not in found:
+            raise BadInput(f"this stack has no process '{name}'; there are {', '.join(found)}")
+        return found[name]
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to one process; nothing when it is between two lives."""
+        if (pid := self.process(name).pid) is not None:
+            os.kill(pid, number)
+
+    async def simulator(self, provider: str, method: str, path: str, body: Any = None) -> None:
+        """Call the control port of a simulator.
+
+        Raises:
+            BadInput: it refused. OSError, TimeoutError: it did not answer.
+        """
+        answer = await request(method, self.run.simulators[provider].control_url + path, body)
+        if answer.status != 200:
+            raise BadInput(f"the simulator of {provider} refused {method} {path}: {answer.body.decode()}")
+
+    async def start(self) -> None:
+        """Start it, and wait until it says where everything is.
+
+        Raises:
+            StartFailed: it ended, or took too long.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        words = list(self.spec.words)
+        if self._edges is not None:
+            words += ["--edges", str(self._edges)]
+        if self.spec.providers:
+            words += ["--providers", str(self._providers_file())]
+        with self.output.open("wb") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "fairlead", "up", "--port", "0"),
+                *("--data-dir", str(self.data_dir.path), *words),
+                env=_environment(os.environ),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                while not self._is_up():
+                    if self._process.returncode is not None:
+                        break
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            await self.stop()
+        if not self._is_up():
+            last = self.output.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            raise StartFailed(
+                f"the stack of the drill did not come up: {''.join(last)} (all of it: {self.output})"
+            )
+
+    def _is_up(self) -> bool:
+        try:
+            return self._process is not None and self.run.pid == self._process.pid
+        except BadInput:
+            return False
+
+    def _providers_file(self) -> Path:
+        path = self._folder / "providers.yaml"
+        path.write_text(yaml.safe_dump({"providers": list(self.spec.providers)}), encoding="utf-8")
+        return path
+
+    async def stop(self) -> None:
+        """Stop it, and wait for its end."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Nothing of it may reach a real provider, or change a setting."""
+    kept = {name: value for name, value in without_keys(environ).items() if not name.startswith("FAIRLEAD_")}
+    return {**kept, KEY_VARIABLE: SIMULATED_KEY}
+
+
+@asynccontextmanager
+async def running(folder: Path, spec: StackSpec, edges: int | None = None) -> AsyncIterator[Stack]:
+    """A stack that is up; it is stopped when the block ends."""
+    stack = Stack(folder, spec, edges)
+    try:
+        await stack.start()
+        yield stack
+    finally:
+        await stack.stop()

@@ -1,0 +1,202 @@
+"""From what a drill recorded to figures and verdicts, on records made by hand."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from fairlead.drills.bus import GATES, Heard
+from fairlead.drills.injection import Done
+from fairlead.drills.ledger import Ledger, Tried
+from fairlead.drills.measures import Seen, measure, quantile, trigger_at
+from fairlead.drills.requests import Asked, Ending, ending_of
+from fairlead.drills.scenario import Scenario, StackSpec, Step, Verb
+from fairlead.drills.verdict import Verdict, judge, overall
+
+BEGAN = 1_000_000.0
+SCENARIO = Scenario(
+    name="one",
+    title="A provider fails",
+    stack=StackSpec("standard", (), ()),
+    model="openai/m",
+    seconds=10,
+    steps=(),
+    switches="required",
+    streams="whole",
+    broken=False,
+    last=False,
+)
+
+
+def tried(
+    number: int, at: float, *, provider: str = "openai", error: str | None = None, reason: str = "primary"
+) -> Tried:
+    return Tried(f"c{number}", provider, reason, BEGAN + at, 10.0, error, 0.001)
+
+
+def asked(number: int, at: float, took_s: float = 0.02, **more: Any) -> Asked:
+    found = Asked(number, number % 3, stream=False, due=BEGAN + at, ending=Ending.ANSWERED)
+    found.ended, found.status = found.due + took_s, 200
+    found.headers = {"x-request-id": f"c{number}"}
+    for name, value in more.items():
+        setattr(found, name, value)
+    return found
+
+
+def step(at: float, verb: Verb, of: str) -> Done:
+    return Done(BEGAN + at, Step(at, verb, of, {}))
+
+
+def said(at: float, subject: str, **body: Any) -> Heard:
+    when = datetime.fromtimestamp(BEGAN + at, UTC).isoformat()
+    return Heard(BEGAN + at, subject, {"event_id": f"{subject}{at}", "occurred_at": when, **body})
+
+
+def gates(at: float, state: str) -> Heard:
+    return Heard(BEGAN + at, GATES, {"gates": {"openai": {"state": state}} if state else {}})
+
+
+def seen(
+    requests: Sequence[Asked],
+    attempts: Sequence[Tried] = (),
+    *,
+    done: Sequence[Done] = (),
+    heard: Sequence[Heard] = (),
+    scenario: Scenario = SCENARIO,
+    times: dict[str, int] | None = None,
+) -> Seen:
+    recorded = times if times is not None else {each.call_id or "": 1 for each in requests}
+    return Seen(scenario, BEGAN, 3, requests, done, heard, Ledger(recorded, tuple(attempts), {}, 0.1))
+
+
+OUTAGE = (step(1, Verb.FAULT, "openai"), step(5, Verb.MEND, "openai"))
+MOVED = (
+    said(1.3, "failover.switched.1", from_target="openai"),
+    gates(1.31, "open"),
+    gates(6, "recovering"),
+    gates(8, ""),
+    said(8, "failover.recovered.1", to_target="openai"),
+)
+
+
+def outage() -> Seen:
+    """Six failures from 1.1 s on, each rescued by another provider; the second edge sends one more after the trigger."""
+    starts = [1.1, 1.11, 1.12, 1.13, 1.14, 1.25]
+    attempts = [tried(n, at, error="connect") for n, at in enumerate(starts)]
+    attempts += [tried(n, at + 0.012, provider="google", reason="failover") for n, at in enumerate(starts)]
+    late = tried(9, 3.0, error="connect", reason="half_open")
+    requests = [asked(n, at, 0.025) for n, at in enumerate(starts)]
+    return seen(requests, [*attempts, late], done=OUTAGE, heard=MOVED)
+
+
+def test_an_outage_is_timed_from_its_beginning_and_its_recovery_from_its_end() -> None:
+    (found,) = measure(outage()).outages
+    assert (found.provider, found.failed_attempts) == ("openai", 7)
+    assert found.detected_s == pytest.approx(0.3)
+    assert found.switched_s == pytest.approx(0.25), "trials of a provider known to be bad do not count"
+    assert found.recovered_s == pytest.approx(3.0)
+
+
+def test_propagation_counts_from_the_fifth_failure_in_a_row_to_each_edges_last_regular_attempt() -> None:
+    (found,) = measure(outage()).outages
+    assert found.propagation_ms == pytest.approx((0.0, 0.0, 100.0), abs=0.01)
+
+
+def test_the_extra_time_of_a_rescued_request_leaves_out_its_attempts() -> None:
+    found = measure(outage())
+    assert found.rescued == 6
+    assert found.rescued_extra_ms == pytest.approx([5.0] * 6, abs=0.01)
+    assert found.usual_extra_ms == ()
+
+
+def test_an_outage_that_all_goes_well_with_passes() -> None:
+    judged = judge(SCENARIO, measure(outage()))
+    assert {each.verdict for each in judged} == {Verdict.PASS}
+
+
+def test_the_trigger_is_the_promised_condition_and_a_limit_of_rate_is_none() -> None:
+    failures = [tried(n, n / 10, error="server_error") for n in range(6)]
+    assert trigger_at(failures) == pytest.approx(BEGAN + 0.41)
+    assert trigger_at(failures[:4]) is None
+    assert trigger_at([replace(each, error_class="rate_limited") for each in failures]) is None
+
+
+@pytest.mark.parametrize(
+    ("ending", "promise"),
+    [
+        (Ending.FAILED, "errors seen by callers"),
+        (Ending.LOST, "errors seen by callers"),
+        (Ending.SILENT, "errors seen by callers"),
+        (Ending.REFUSED, "errors seen by callers"),
+        (Ending.LATE, "errors seen by callers"),
+        (Ending.TOLD, "streams cut and told"),
+    ],
+)
+def test_whatever_a_caller_notices_fails_the_drill(ending: Ending, promise: str) -> None:
+    calm = replace(SCENARIO, switches="forbidden")
+    judged = judge(calm, measure(seen([asked(1, 1, ending=ending)], scenario=calm)))
+    assert [each.name for each in judged if each.verdict is Verdict.FAIL] == [promise]
+
+
+def test_a_told_stream_is_allowed_where_the_scenario_says_so() -> None:
+    told = replace(SCENARIO, switches="forbidden", streams="told")
+    assert (
+        overall(judge(told, measure(seen([asked(1, 1, ending=Ending.TOLD)], scenario=told)))) is Verdict.PASS
+    )
+
+
+def test_what_was_under_way_on_a_killed_edge_is_told_apart() -> None:
+    requests = [asked(1, 0.99, 0.05, ending=Ending.LOST), asked(2, 0.99, 0.05, ending=Ending.LOST)]
+    found = measure(seen(requests, done=[step(1, Verb.KILL, "edge-2")]))
+    assert (found.in_flight_lost, found.errors) == (1, 1)
+
+
+def test_outcomes_that_are_missing_or_there_twice_fail_the_drill() -> None:
+    calm = replace(SCENARIO, switches="forbidden")
+    requests = [asked(1, 1), asked(2, 2), asked(3, 3)]
+    found = measure(seen(requests, scenario=calm, times={"c1": 0, "c2": 2, "c3": 1}))
+    assert (found.lost, found.doubled) == (1, 1)
+    assert overall(judge(calm, found)) is Verdict.FAIL
+
+
+def test_a_second_switch_in_one_outage_is_flapping() -> None:
+    again = said(3, "failover.switched.1", from_target="openai")
+    judged = judge(SCENARIO, measure(replace(outage(), heard=[*MOVED, again])))
+    assert "switches" in [each.name for each in judged if each.verdict is Verdict.FAIL]
+
+
+def test_a_switch_that_did_not_happen_fails_the_drill_that_requires_it() -> None:
+    judged = judge(SCENARIO, measure(replace(outage(), heard=())))
+    assert "the fleet switched" in [each.name for each in judged if each.verdict is Verdict.FAIL]
+
+
+def test_a_promise_that_nothing_could_be_measured_on_says_so() -> None:
+    judged = judge(SCENARIO, measure(seen([asked(1, 1)])))
+    assert {each.name for each in judged if each.verdict is Verdict.NOT_MEASURED} == {
+        "extra time of rescued requests, p99",
+        "fleet-wide switch after the trigger, p99",
+    }
+
+
+@pytest.mark.parametrize(
+    ("stream", "status", "body", "ending"),
+    [
+        (False, 200, b"{}", Ending.ANSWERED),
+        (False, 503, b"{}", Ending.FAILED),
+        (True, 429, b"{}", Ending.FAILED),
+        (True, 200, b"data: {}\n\ndata: [DONE]\n\n", Ending.ANSWERED),
+        (True, 200, b'data: {"error": {}}\n\n', Ending.TOLD),
+        (True, 200, b'data: {"error": {}}\n\ndata: [DONE]\n\n', Ending.TOLD),
+        (True, 200, b"data: {}\n\n", Ending.SILENT),
+        (True, 200, b"", Ending.SILENT),
+    ],
+)
+def test_endings(stream: bool, status: int, body: bytes, ending: Ending) -> None:
+    assert ending_of(stream, status, body) is ending
+
+
+def test_quantiles_are_values_that_were_seen() -> None:
+    assert quantile([], 0.5) is None
+    assert quantile([3, 1, 2], 0.5) == 2
+    assert quantile(range(1, 101), 0.99) == 99
