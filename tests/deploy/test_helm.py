@@ -90,7 +90,8 @@ EVERYTHING: Manifest = {
         "health": {"keda": {"enabled": True}},
         "comparison": {"keda": {"enabled": True, "maxReplicas": 4}},
         "abtest": {"keda": {"enabled": True, "lagThreshold": 50}},
-        "routing": {"podDisruptionBudget": {"enabled": False}, "replicas": 1},
+        "failover": {"podDisruptionBudget": {"enabled": False}, "replicas": 1},
+        "routing": {"keda": {"enabled": True}},
     },
 }
 VARIANTS: dict[str, Manifest] = {
@@ -331,7 +332,7 @@ def test_keda_measures_the_durables_of_each_service() -> None:
 
 def test_what_is_scaled_has_no_fixed_number_of_replicas() -> None:
     found = workloads(manifests(EVERYTHING))
-    assert {name for name, each in found.items() if "replicas" in each["spec"]} == {"failover", "routing"}
+    assert {name for name, each in found.items() if "replicas" in each["spec"]} == {"failover"}
 
 
 def egress(policy: Manifest) -> Iterator[int]:
@@ -416,8 +417,8 @@ def test_metrics_carry_the_labels_that_the_alerts_ask_for() -> None:
             "services.health: autoscaling and keda are both enabled; they would fight over the number of replicas",
         ),
         (
-            {"services": {"routing": {"keda": {"enabled": True}}}},
-            "services.routing: keda is enabled, but the service",
+            {"services": {"failover": {"keda": {"enabled": True}}}},
+            "services.failover: keda is enabled, but the service",
         ),
     ],
 )

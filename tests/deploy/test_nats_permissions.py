@@ -43,6 +43,7 @@ BUCKET_OWNERS: dict[str, set[str]] = {
     "alerts-active": {"health"},
     "failover": {"failover"},
     "routes": {"routing"},
+    "quality": {"routing"},
     "performance": {"comparison"},
     "leases": set(),  # each service has keys of its own there
 }

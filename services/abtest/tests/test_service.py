@@ -38,6 +38,7 @@ async def test_a_test_runs_to_completion(bench: Any, arms: int) -> None:
         assert done.actual_cost_usd is not None
         assert done.estimated_cost_usd is not None
         assert len(bench.recorder.results) == len(bench.recorder.published) == 6 * arms
+        assert {(each.workspace_id, each.task) for each in bench.recorder.results.values()} == {(1, "chat")}
         assert await bench.requests() == 6 * arms
         shown = await bench.rpc.call(ops.RESULTS, ops.ResultsQuery(workspace_id=1, test_id=made.id, limit=2))
         assert (shown.rows, len(shown.prompts)) == (6, 1 if arms == 5 else 2)  # a piece of records holds 5

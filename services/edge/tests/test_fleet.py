@@ -224,7 +224,7 @@ def test_breakers_of_made_up_models_are_bounded(tmp_path: Path, monkeypatch: pyt
         known.outcome(MINI, None, NOW, 0.5)
     assert len(known.breakers) == 100
     assert MINI in known.breakers
-    assert len(known.view(NOW).local_gates) < 100
+    assert len(known.view(1, NOW).local_gates) < 100
 
 
 def test_without_failover_there_is_one_step_of_what_was_named(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fairlead_common.snapshots.quality import QualitySnapshot, TaskScores
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot
 from fairlead_simulator.testing import Running
 
-from tests.support.edge import edge_here, spec_of
+from tests.support.edge import OTHER, edge_here, put_snapshot, spec_of
 from tests.support.waiting import until
 
 CHAT = "/v1/chat/completions"
@@ -107,3 +108,42 @@ async def test_calls_under_way_decide(tmp_path: Path, vendors: Vendors) -> None:
         await until(lambda: edge.fleet.in_flight["openai"] == 0)
         await vendors["openai"].clear()
         assert (await client.post(CHAT, json=ask("Hello"))).headers["x-fairlead-provider"] == "openai"
+
+
+async def test_the_workspaces_own_scores_decide_by_task(tmp_path: Path, vendors: Vendors) -> None:
+    models = {
+        "openai/gpt-5.4-mini": {"code": 0.95, "math": 0.1},
+        "mistral/mistral-medium-3-5": {"code": 0.1, "math": 0.95},
+    }
+    scores = tuple(
+        TaskScores(provider=provider, model=model, task=task, count=400, mean=mean, sources={"abtest": 400})
+        for name, by_task in models.items()
+        for provider, _, model in (name.partition("/"),)
+        for task, mean in by_task.items()
+    )
+    put_snapshot(tmp_path, "quality", {"1": QualitySnapshot(workspace_id=1, scores=scores)})
+    routes = table(rule("good at maths", "quality['mistral/mistral-medium-3-5'] > 0.8", "mistral", "quality"))
+    async with edge_here(tmp_path, specs(vendors, "openai", "mistral"), routes=routes) as edge:
+        client = edge.client()
+        code, maths = (
+            "Write a Python function that reverses a list",
+            "Solve the equation and calculate the total",
+        )
+        answer = await client.post(CHAT, json=ask(code))
+        assert answer.headers["x-fairlead-provider"] == "openai"
+        assert "x-fairlead-rule" not in answer.headers
+        answer = await client.post(CHAT, json=ask(maths))
+        assert answer.headers["x-fairlead-rule"] == "good at maths"
+        other = await edge.client(OTHER).post(CHAT, json=ask(maths))
+        assert other.status_code == 200
+        assert "x-fairlead-rule" not in other.headers
+        listed = (await client.get("/api/providers/routing/quality")).json()["models"]
+        (mini,) = [each for each in listed if each["target"] == "openai/gpt-5.4-mini"]
+        assert (mini["prior"], mini["prior_source"]) == (0.78, "catalog")
+        assert [(each["task"], each["scores"], each["mean"]) for each in mini["tasks"]] == [
+            ("code", 400, 0.95),
+            ("math", 400, 0.1),
+        ]
+        assert mini["tasks"][1]["quality"] < mini["quality"] < mini["tasks"][0]["quality"]
+        theirs = (await edge.client(OTHER).get("/api/providers/routing/quality")).json()["models"]
+        assert not any(each["tasks"] for each in theirs)

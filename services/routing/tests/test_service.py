@@ -9,7 +9,6 @@ import pytest
 from fairlead_common.bus.rpc import RpcClient, RpcError
 from fairlead_common.db.database import Database
 from fairlead_common.operations import routing as ops
-from fairlead_common.settings import Settings
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_common.snapshots.routes import RoutesSnapshot
@@ -17,6 +16,7 @@ from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import built_in
 from fairlead_models.providers import BUILT_IN
 from fairlead_routing.app import wire
+from fairlead_routing.settings import RoutingSettings
 from fairlead_routing.store import RoutingStore
 from fairlead_routing.tables import Tables
 from nats.aio.client import Client
@@ -33,8 +33,12 @@ ONE = ops.OfWorkspace(workspace_id=1)
 @asynccontextmanager
 async def running(nats_url: str, dsn: str, instance: str = "one") -> AsyncIterator[None]:
     """Run the service in this process until the block ends; yields when its subscribers run."""
-    settings = Settings(
-        nats_url=SecretStr(nats_url), postgres_dsn=SecretStr(dsn), http_port=free_port(), instance=instance
+    settings = RoutingSettings(
+        nats_url=SecretStr(nats_url),
+        postgres_dsn=SecretStr(dsn),
+        http_port=free_port(),
+        instance=instance,
+        quality_every_s=0.2,
     )
     async with service_here("routing", settings, wire):
         yield

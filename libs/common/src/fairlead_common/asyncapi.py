@@ -34,6 +34,7 @@ from fairlead_common.events.event import Event
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
+from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
 
 VERSION: Final = "0.1.0"
@@ -58,6 +59,7 @@ ADDRESSES: Final[dict[type[Event], str]] = {
 VALUES: Final[dict[tuple[str, str], type[BaseModel] | None]] = {
     ("provider-status", "{provider}"): ProviderStatus,
     ("routes", "{workspace}"): RoutesSnapshot,
+    ("quality", "{workspace}"): QualitySnapshot,
     ("failover", "policy.{workspace}"): PolicySnapshot,
     ("failover", "fleet"): FleetSnapshot,
     ("performance", "{provider}"): ProviderPerformance,

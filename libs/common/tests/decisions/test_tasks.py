@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fairlead_common.decisions.quality import QualityTable, features
+from fairlead_common.decisions.clusters import ClusterTable, features
 from fairlead_common.decisions.tasks import TASKS, task_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,8 +48,8 @@ def test_recorded_prompts_are_told_apart(name: str, task: str, least: float) -> 
 
 def test_a_prompt_belongs_to_the_cluster_that_its_words_pull_to() -> None:
     poem, proof = (next(iter(features(word))) for word in ("poem", "proof"))
-    table = QualityTable({poem: ((0, 1.0),), proof: ((1, 1.0),)}, ({"x": 0.9}, {"x": 0.2}))
+    table = ClusterTable({poem: ((0, 1.0),), proof: ((1, 1.0),)}, ({"x": 0.9}, {"x": 0.2}))
     assert table.of("a poem") == {"x": 0.9}
     assert table.of("proof, proof and a poem") == {"x": 0.2}
     assert table.of("nothing known") == {}
-    assert QualityTable().of("poem") == {}
+    assert ClusterTable().of("poem") == {}

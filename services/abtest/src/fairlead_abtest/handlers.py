@@ -80,7 +80,7 @@ class Worker:
             job, outcome, workspace_id=claim.workspace_id, stream=claim.stream, started_at=started_at
         )
         now = utc_now()
-        result = result_message(job, outcome, judged, now)
+        result = result_message(job, outcome, judged, now, workspace_id=claim.workspace_id)
         frame = frame_message(self._settings.instance, job.event_id, call, now)
         await retrying(f"result of {job.event_id}", lambda: self._store.finish(result, frame))
         self._metrics.jobs.labels("failed" if outcome.error else "answered").inc()

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from fairlead_common.decisions.tasks import task_of
 from fairlead_common.events.abtest import RunTestJob, TestResultRecorded
 from fairlead_common.events.calls import Attempt, Call, CallKind, CallsCompleted
 from fairlead_common.operations.abtest import PromptIn
@@ -42,7 +43,9 @@ def job_message(
     )
 
 
-def result_message(job: RunTestJob, outcome: Outcome, judged: Score, now: datetime) -> TestResultRecorded:
+def result_message(
+    job: RunTestJob, outcome: Outcome, judged: Score, now: datetime, *, workspace_id: int
+) -> TestResultRecorded:
     """What became of a job."""
     error = outcome.error
     return TestResultRecorded(
@@ -64,7 +67,15 @@ def result_message(job: RunTestJob, outcome: Outcome, judged: Score, now: dateti
         quality_score=judged.quality,
         scores=judged.components,
         finish_reason=outcome.finish_reason.value if outcome.finish_reason else None,
+        workspace_id=workspace_id,
+        task=task_of(_prompt(job)),
     )
+
+
+def _prompt(job: RunTestJob) -> str:
+    """The text of the user's latest turn."""
+    turns = (each.get("content") for each in reversed(job.messages) if each.get("role") == "user")
+    return next((content for content in turns if isinstance(content, str)), "")
 
 
 def given_up(job: RunTestJob, now: datetime) -> TestResultRecorded:

@@ -17,7 +17,9 @@ from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceSettings, 
 from fairlead_common.decisions.breaker import FRESH, BreakerSettings, BreakerState, admitted, gate, observed
 from fairlead_common.decisions.explain import Explanation, explain
 from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacity, Plan, RouteRequest
+from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.routing import make_plan
+from fairlead_common.decisions.scores import UNMEASURED
 from fairlead_common.decisions.table import CompiledTable, compile_table
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.comparison import ProviderPerformance
@@ -25,6 +27,7 @@ from fairlead_common.events.health import ProviderStatus
 from fairlead_common.outcomes import Bucket, ErrorClass
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
+from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_models.catalog.catalog import Catalog, entries_of
 from fairlead_models.catalog.entries import Entry
@@ -67,6 +70,7 @@ class Fleet:
         """By SHA-256; None = nothing known yet, neither from the bus nor from disk."""
         self._settings: dict[int, WorkspaceSettings] = {}
         self.tables: dict[int, CompiledTable] = {}
+        self.qualities: dict[int, QualityTable] = {}
         self.policies: dict[int, PolicySnapshot] = {}
         self._status: dict[str, str] = {}
         self._fleet_gates: dict[str, Gate] = {}
@@ -109,11 +113,22 @@ class Fleet:
             disk=disk / "performance.json",
             on_change=self._performance_changed,
         )
+        self.quality = SnapshotFollower(
+            "quality", _quality, disk=disk / "quality.json", on_change=self._quality_changed
+        )
 
     @property
     def followers(self) -> tuple[SnapshotFollower[Any], ...]:
         """All followers, to load and to run."""
-        return (self.access, self.catalogs, self.routes, self.failover, self.status, self.performance)
+        return (
+            self.access,
+            self.catalogs,
+            self.routes,
+            self.failover,
+            self.status,
+            self.performance,
+            self.quality,
+        )
 
     def load_disk(self) -> None:
         """Begin with what the last run knew."""
@@ -144,8 +159,16 @@ class Fleet:
         """What a workspace has chosen."""
         return self._settings.get(workspace_id, DEFAULT_SETTINGS)
 
-    def view(self, now: float) -> FleetView:
-        """What routing needs, as of now (Unix seconds)."""
+    def measured(self, target: Target) -> Measured:
+        """What live traffic showed of ``target`` lately."""
+        return self._measured.get(target, UNMEASURED)
+
+    def scores(self, workspace_id: int) -> QualityTable:
+        """What a workspace's own scores say of the models."""
+        return self.qualities.get(workspace_id, NO_SCORES)
+
+    def view(self, workspace_id: int, now: float) -> FleetView:
+        """What routing needs for a request of a workspace, as of now (Unix seconds)."""
         local = {target: gate(state, now, self.breaker_settings) for target, state in self._unwell.items()}
         return FleetView(
             self._status,
@@ -156,6 +179,7 @@ class Fleet:
             headroom=self.headroom.shares(now),
             prices=self._prices,
             regions=self._regions,
+            quality=self.qualities.get(workspace_id, NO_SCORES),
         )
 
     def plan(
@@ -175,7 +199,7 @@ class Fleet:
             self.policies.get(request.workspace_id),
             request,
             self.catalog.candidates,
-            self.view(now),
+            self.view(request.workspace_id, now),
             now,
             random_draw() if draw is None else draw,
             stand_ins=stand_ins,
@@ -188,7 +212,7 @@ class Fleet:
             self.policies.get(request.workspace_id),
             request,
             self.catalog.candidates,
-            self.view(now),
+            self.view(request.workspace_id, now),
             now,
             random_draw(),
         )
@@ -269,6 +293,9 @@ class Fleet:
             for provider, found in each.gates.items()
         }
 
+    def _quality_changed(self, key: str) -> None:
+        self.qualities = dict(self.quality.values())
+
     def _status_changed(self, key: str) -> None:
         self._status = {provider: found.status.value for provider, found in self.status.items()}
 
@@ -292,6 +319,12 @@ def _table(data: bytes) -> tuple[int, CompiledTable]:
     """(workspace id, its rules). Raises ValueError for rules that cannot be used, so that the former ones stay."""
     snapshot = RoutesSnapshot.model_validate_json(data)
     return snapshot.workspace_id, compile_table(snapshot)
+
+
+def _quality(data: bytes) -> tuple[int, QualityTable]:
+    """(workspace id, its scores)."""
+    snapshot = QualitySnapshot.model_validate_json(data)
+    return snapshot.workspace_id, snapshot.table()
 
 
 def _failover(data: bytes) -> PolicySnapshot | FleetSnapshot:

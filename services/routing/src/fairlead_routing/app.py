@@ -3,12 +3,19 @@
 from functools import partial
 
 from fairlead_common.bus.rpc import answer
+from fairlead_common.bus.subscribing import consume
+from fairlead_common.bus.topology import ROUTING_RESULTS
+from fairlead_common.ids import utc_now
 from fairlead_common.operations import routing as ops
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.loop import SnapshotLoop
 
 from fairlead_routing.api import RulesApi, VersionsApi
 from fairlead_routing.checks import Checks
+from fairlead_routing.scores.handlers import ResultHandler
+from fairlead_routing.scores.publishing import Qualities
+from fairlead_routing.scores.store import ScoreStore
+from fairlead_routing.settings import RoutingSettings
 from fairlead_routing.store import RoutingStore
 from fairlead_routing.tables import CatalogNow, Tables
 
@@ -31,4 +38,14 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.DIFF, versions.diff)
     answer(runtime.broker, ops.RESTORE, versions.restore)
     runtime.spawn(partial(catalog.follower.follow, runtime.client))
+    runtime.spawn(partial(loop.run, runtime.client))
+    _wire_scores(runtime)
+
+
+def _wire_scores(runtime: Runtime) -> None:
+    settings = RoutingSettings.model_validate(runtime.settings.model_dump())
+    store = ScoreStore(runtime.database)
+    consume(runtime.broker, ROUTING_RESULTS, ResultHandler(store).on_result)
+    publish = Qualities(runtime.client, store, utc_now).publish
+    loop = SnapshotLoop("routing.quality", runtime.owner, publish, settings.quality_every_s)
     runtime.spawn(partial(loop.run, runtime.client))

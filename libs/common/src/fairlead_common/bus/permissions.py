@@ -23,6 +23,7 @@ from fairlead_common.bus.topology import (
     HEALTH_CALLS,
     HEALTH_DRIFT,
     HEALTH_PROBES,
+    ROUTING_RESULTS,
     STREAMS,
     Durable,
 )
@@ -75,7 +76,7 @@ ROLES: Final = (
         "serves callers from snapshots, reports calls, publishes access and catalog",
         publishes=(CALLS, DRIFT),
         owns=("access", "catalog"),
-        follows=("access", "catalog", "routes", "failover", "provider-status", "performance"),
+        follows=("access", "catalog", "routes", "failover", "provider-status", "performance", "quality"),
         asks=("health", "failover", "routing", "comparison", "abtest"),
     ),
     Role(
@@ -101,9 +102,10 @@ ROLES: Final = (
     ),
     Role(
         "routing",
-        "keeps the rules and publishes the route tables",
+        "keeps the rules and the scores of answers, publishes the route tables and the qualities",
         hears=(STATUS, PERFORMANCE, CALLS),
-        owns=("routes",),
+        consumes=(ROUTING_RESULTS,),
+        owns=("routes", "quality"),
         follows=("provider-status", "performance", "routes", "catalog"),
     ),
     Role(

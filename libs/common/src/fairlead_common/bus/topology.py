@@ -90,6 +90,7 @@ COMPARISON_CALLS: Final = Durable(
     "comparison-calls", "CALLS", "calls.completed.>", ack_wait_s=60, max_ack_pending=5000
 )
 COMPARISON_RESULTS: Final = Durable("comparison-results", "ABTEST_RESULTS", "abtest.results.>")
+ROUTING_RESULTS: Final = Durable("routing-results", "ABTEST_RESULTS", "abtest.results.>")
 ABTEST_JOBS: Final = Durable(
     "abtest-jobs", "ABTEST_JOBS", "abtest.jobs.>", ack_wait_s=30, max_ack_pending=256
 )
@@ -100,12 +101,14 @@ DURABLES: Final = (
     HEALTH_DRIFT,
     COMPARISON_CALLS,
     COMPARISON_RESULTS,
+    ROUTING_RESULTS,
     ABTEST_JOBS,
 )
 
 BUCKETS: Final = (
     Bucket("provider-status", "state of each provider, from health; key: provider"),
     Bucket("routes", "compiled route tables, from routing; key: workspace id"),
+    Bucket("quality", "scores of answers by model and task, from routing; key: workspace id"),
     Bucket("failover", "failover policies, overrides and the fleet's breakers, from failover"),
     Bucket("performance", "measured performance, from comparison; key: provider"),
     Bucket("catalog", "models, mappings and prices, from the edge; key: models"),

@@ -26,6 +26,16 @@ def _measured(view: FleetView, value: Callable[[Measured], float | None]) -> Map
     return {target: float(number) for target, number in found if number is not None}
 
 
+def _quality(view: FleetView, task: str) -> Mapping[str, float]:
+    """Of the targets that have scores, by the workspace or by the fleet."""
+    priors = {target: measured.quality for target, measured in view.measured.items()}
+    found = (
+        (str(target), view.quality.of(target, task, priors.get(target)))
+        for target in {**priors, **view.quality.scores}
+    )
+    return {target: quality for target, quality in found if quality is not None}
+
+
 MAKERS: Final[Mapping[str, Maker]] = {
     "request.model": lambda request, view, now: request.requested_model,
     "request.tokens": lambda request, view, now: request.input_tokens,
@@ -47,7 +57,7 @@ MAKERS: Final[Mapping[str, Maker]] = {
     "p50_ms": lambda request, view, now: _measured(view, lambda each: each.latency_p50_ms),
     "ttft_ms": lambda request, view, now: _measured(view, lambda each: each.ttft_p50_ms),
     "error_rate": lambda request, view, now: _measured(view, lambda each: each.error_rate),
-    "quality": lambda request, view, now: _measured(view, lambda each: each.quality),
+    "quality": lambda request, view, now: _quality(view, request.task),
     "price": lambda request, view, now: {str(target): usd * 1e6 for target, usd in view.prices.items()},
     "in_flight": lambda request, view, now: dict(view.in_flight),
     "headroom": lambda request, view, now: {str(target): share for target, share in view.headroom.items()},

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.targets import Entrant, Measured, Target
 
 
@@ -108,6 +109,8 @@ class FleetView:
     """provider to its region."""
     budget: Budget | None = None
     """None = the workspace has no budget."""
+    quality: QualityTable = NO_SCORES
+    """The workspace's own scores of answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,51 +1,62 @@
-"""The edge's table of qualities: which cluster a prompt belongs to, and how good each model is there.
+"""How good each model is at each kind of task: scores of its answers, drawn towards what was known before them.
 
-Trained elsewhere; this evaluates it with dictionaries alone.
+A few scores say little, so an estimate is a posterior mean. Of a model over all tasks: what was known before counts as
+``PRIOR_SCORES`` scores. Of a model in one task class: the model's estimate over all tasks counts as
+``TASK_PRIOR_SCORES``. A model of which nothing was known before needs ``PRIOR_SCORES`` scores to have an estimate.
 """
 
-import math
-import re
-import zlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final
 
-BUCKETS: Final = 1 << 15
-MAX_CHARS: Final = 4000
-WORD: Final = re.compile(r"[a-z]+|\d|[^\sa-z\d]")
+from fairlead_common.decisions.targets import Target
+
+PRIOR_SCORES: Final = 10.0
+TASK_PRIOR_SCORES: Final = 20.0
 
 
-def features(prompt: str) -> dict[int, float]:
-    """Hashed words and pairs of words, their counts damped by a logarithm: bucket to weight."""
-    words = WORD.findall(prompt[:MAX_CHARS].lower())
-    counts = Counter(words)
-    counts.update(f"{one} {two}" for one, two in pairwise(words))
-    found: dict[int, float] = {}
-    for word, count in counts.items():
-        bucket = zlib.crc32(word.encode()) % BUCKETS
-        found[bucket] = found.get(bucket, 0.0) + 1 + math.log(count)
-    return found
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of one model's answers to prompts of one task class."""
+
+    count: int
+    mean: float
+    """0 to 1."""
+    sources: Mapping[str, int] = field(default_factory=dict)
+    """Where they come from: abtest, feedback, ...; to how many."""
 
 
 @dataclass(frozen=True, slots=True)
 class QualityTable:
-    """Immutable. ``pull`` is bucket to (cluster, weight) pairs, the inverse frequency of words multiplied in."""
+    """Immutable."""
 
-    pull: Mapping[int, tuple[tuple[int, float], ...]] = field(default_factory=dict)
-    qualities: tuple[Mapping[str, float], ...] = ()
-    """Of each cluster: model to expected quality, 0 to 1."""
+    scores: Mapping[Target, Mapping[str, Scores]] = field(default_factory=dict)
+    """target to task class to scores."""
 
-    def cluster_of(self, prompt: str) -> int | None:
-        """The cluster of the largest pull, the lower number on ties; None when no word is known."""
-        sums: dict[int, float] = {}
-        for bucket, weight in features(prompt).items():
-            for cluster, strength in self.pull.get(bucket, ()):
-                sums[cluster] = sums.get(cluster, 0.0) + weight * strength
-        return min(sums, key=lambda cluster: (-sums[cluster], cluster)) if sums else None
+    def of(self, target: Target, task: str, prior: float | None) -> float | None:
+        """Expected quality of an answer to a prompt of ``task``, 0 to 1; None = unknown.
 
-    def of(self, prompt: str) -> Mapping[str, float]:
-        """Model to expected quality; empty when nothing is known."""
-        cluster = self.cluster_of(prompt)
-        return {} if cluster is None else self.qualities[cluster]
+        Args:
+            prior: what was known of the target before its scores, 0 to 1; None = nothing.
+        """
+        by_task = self.scores.get(target)
+        if not by_task:
+            return prior
+        overall = _overall(by_task, prior)
+        found = by_task.get(task)
+        return overall if overall is None or found is None else _drawn(found, TASK_PRIOR_SCORES, overall)
+
+
+def _overall(by_task: Mapping[str, Scores], prior: float | None) -> float | None:
+    count = sum(each.count for each in by_task.values())
+    mean = sum(each.count * each.mean for each in by_task.values()) / count
+    if prior is None:
+        return mean if count >= PRIOR_SCORES else None
+    return _drawn(Scores(count, mean), PRIOR_SCORES, prior)
+
+
+def _drawn(found: Scores, weight: float, towards: float) -> float:
+    return (found.count * found.mean + weight * towards) / (found.count + weight)
+
+
+NO_SCORES: Final = QualityTable()

@@ -68,7 +68,7 @@ def cost_usd(candidate: Candidate, request: RouteRequest, cached_share: float = 
 
 
 def quality(candidate: Candidate, measured: Measured) -> float | None:
-    """Measured quality, or the catalog's; 0 to 1; None = unknown."""
+    """Measured quality, or the catalog's; 0 to 1; None = unknown. The workspace's own scores come on top."""
     return candidate.quality if measured.quality is None else measured.quality
 
 

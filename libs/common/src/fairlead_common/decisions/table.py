@@ -61,8 +61,10 @@ class CompiledTable:
     rules: tuple[CompiledRule, ...] = ()
     plugins: Mapping[str, Score] = field(default_factory=dict)
     _match: FirstMatch = field(default_factory=lambda: FirstMatch(()), compare=False, repr=False)
-    _lineups: dict[tuple[int, str], Lineup] = field(default_factory=dict, compare=False, repr=False)
-    _facts: dict[str, tuple[tuple[object, ...], Any]] = field(default_factory=dict, compare=False, repr=False)
+    _lineups: dict[tuple[int, str, str], Lineup] = field(default_factory=dict, compare=False, repr=False)
+    _facts: dict[tuple[str, str], tuple[tuple[object, ...], Any]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def facts(self) -> frozenset[str]:
@@ -82,11 +84,12 @@ class CompiledTable:
 
     def _facts_of(self, request: RouteRequest, view: FleetView, now: float) -> dict[str, Any]:
         found = facts_of(self.facts - FROM_VIEW, request, view, now)
-        sources = (view.status, view.measured, view.prices)
+        sources = (view.status, view.measured, view.prices, view.quality)
         for name in self.facts & FROM_VIEW:
-            known = self._facts.get(name)
+            key = (name, request.task if name == "quality" else "")
+            known = self._facts.get(key)
             if known is None or not _same(known[0], sources):
-                known = self._facts[name] = (sources, facts_of((name,), request, view, now)[name])
+                known = self._facts[key] = (sources, facts_of((name,), request, view, now)[name])
             found[name] = known[1]
         return found
 
@@ -95,12 +98,13 @@ class CompiledTable:
     ) -> Lineup:
         """The candidates of ``rule`` for the requested name. Raises LookupError when the name means nothing."""
         candidates = _candidates(rule.conditions, request.requested_model, resolve)
-        key = (position, request.requested_model)
-        known = (*(found for _, found in candidates), view.measured)
+        task = request.task if view.quality.scores else ""
+        key = (position, request.requested_model, task)
+        known = (*(found for _, found in candidates), view.measured, view.quality)
         lineup = self._lineups.get(key)
         if lineup is not None and _same(lineup.known, known):
             return lineup
-        lineup = _lineup(candidates, view, known, rule)
+        lineup = _lineup(candidates, view, known, rule, task)
         if len(self._lineups) >= MAX_LINEUPS:
             self._lineups.clear()
         self._lineups[key] = lineup
@@ -156,6 +160,7 @@ def _lineup(
     view: FleetView,
     known: tuple[object, ...],
     rule: CompiledRule,
+    task: str,
 ) -> Lineup:
     named: dict[object, Entrant] = {}
     others: dict[object, Entrant] = {}
@@ -163,15 +168,19 @@ def _lineup(
         chosen = [each for each in found if each.named]
         for candidate in chosen:
             if candidate.target not in named:
-                named[candidate.target] = _entrant(candidate, len(named), weight / len(chosen), view, rule)
+                named[candidate.target] = _entrant(
+                    candidate, len(named), weight / len(chosen), view, rule, task
+                )
         for candidate in found:
             if not candidate.named and candidate.target not in others:
-                others[candidate.target] = _entrant(candidate, len(others), 1.0, view, rule)
+                others[candidate.target] = _entrant(candidate, len(others), 1.0, view, rule, task)
     stand_ins = tuple(entrant for target, entrant in others.items() if target not in named)
     return Lineup(tuple(named.values()), known, stand_ins)
 
 
-def _entrant(candidate: Candidate, place: int, weight: float, view: FleetView, rule: CompiledRule) -> Entrant:
+def _entrant(
+    candidate: Candidate, place: int, weight: float, view: FleetView, rule: CompiledRule, task: str
+) -> Entrant:
     measured = view.measured.get(candidate.target, scores.UNMEASURED)
     latency, first = scores.latency_ms(measured), scores.ttft_ms(measured)
     entrant = Entrant(
@@ -180,7 +189,7 @@ def _entrant(candidate: Candidate, place: int, weight: float, view: FleetView, r
         weight=weight,
         latency_ms=latency,
         ttft_ms=first,
-        quality=scores.quality(candidate, measured),
+        quality=view.quality.of(candidate.target, task, scores.quality(candidate, measured)),
         reliability=scores.reliability(measured),
         latency_score=scores.on_scale(latency, scores.LATENCY_BOUNDS_MS),
         ttft_score=scores.on_scale(first, scores.TTFT_BOUNDS_MS),

@@ -49,6 +49,10 @@ class TestResultRecorded(Event):
     scores: dict[str, float] = {}
     """The components of the score, by scorer and version."""
     finish_reason: str | None = None
+    workspace_id: int | None = None
+    """Whose test it is; None = the sender did not know."""
+    task: str | None = None
+    """Task class of the prompt, by the local classifier; None = not told."""
 
     @property
     def subject(self) -> str:

@@ -15,7 +15,17 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from fairlead_edge.control import abtest, access, compare, failover, health, mappings, models, routing
+from fairlead_edge.control import (
+    abtest,
+    access,
+    compare,
+    failover,
+    health,
+    mappings,
+    models,
+    quality,
+    routing,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +38,7 @@ CODES = {
     409: "conflict",
     422: "invalid_request",
 }
-ROUTERS = (health, failover, compare, abtest, models, mappings, routing, access)
+ROUTERS = (health, failover, compare, abtest, models, mappings, routing, quality, access)
 
 
 def build() -> FastAPI:

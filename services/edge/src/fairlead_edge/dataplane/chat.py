@@ -75,7 +75,7 @@ class Chats:
             found["headers"] = {name: value for name, value in http.headers.items() if name.startswith("x-")}
         if table.sticky("conversation"):
             found["conversation"] = conversation_of(request)
-        if "request.task" in table.facts:
+        if "request.task" in table.facts or self._fleet.scores(workspace_id).scores:
             found["task"] = task_of(prompt_of(request))
         if "request.language" in table.facts:
             found["language"] = language_of(prompt_of(request))

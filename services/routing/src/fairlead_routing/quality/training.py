@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from fairlead_common.decisions.quality import QualityTable
+from fairlead_common.decisions.clusters import ClusterTable
 
 from fairlead_routing.quality.evaluation import Cases, Estimate, Floats, Ints, judge
 from fairlead_routing.quality.features import Space, hashed, weighted
@@ -18,7 +18,7 @@ WORDS_PER_CLUSTER: Final = 300
 class Trained:
     """A table of all outcomes, and the gain over per-task best of tables trained on the other half."""
 
-    table: QualityTable
+    table: ClusterTable
     gain: Estimate
 
     @property
@@ -49,7 +49,7 @@ def train(outcomes: Outcomes, seed: int) -> Trained:
     return Trained(table_of(outcomes, task_of, every, seed), report.gains["table", "per-task best"])
 
 
-def table_of(outcomes: Outcomes, task_of: Ints, which: Ints, seed: int) -> QualityTable:
+def table_of(outcomes: Outcomes, task_of: Ints, which: Ints, seed: int) -> ClusterTable:
     """The table of some of the prompts. Clusters do not know the task class: the words have to tell."""
     counts = hashed([outcomes.prompts[row] for row in which])
     space = Space.of(counts)
@@ -65,7 +65,7 @@ def table_of(outcomes: Outcomes, task_of: Ints, which: Ints, seed: int) -> Quali
         mean = np.asarray(words[member == cluster].sum(axis=0)).ravel()
         for bucket, strength in _strongest(mean):
             pull.setdefault(bucket, []).append((cluster, round(strength * float(space.idf[bucket]), 5)))
-    return QualityTable(
+    return ClusterTable(
         {bucket: tuple(pairs) for bucket, pairs in sorted(pull.items())},
         tuple({arm: round(float(row[n]), 4) for n, arm in enumerate(outcomes.arms)} for row in quality),
     )
