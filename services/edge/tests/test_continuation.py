@@ -116,9 +116,7 @@ def checked(call: Call, *providers: str) -> Call:
 async def test_another_provider_goes_on_without_a_seam(
     tmp_path: Path, vendors: Vendors, ask: Any, first: str, second: str, kind: str
 ) -> None:
-    if (
-        kind == "stream_error"
-    ):  # what comes in one piece with the error is lost: the tokens must come before it
+    if kind == "stream_error":  # a first token that comes with the error is not shown: let tokens come before
         await vendors[first].control("PUT", "/_sim/latency", {"between_tokens": 0.02})
     await vendors[first].fault(kind, after_chunks=25)
     hasty = Timeouts(

@@ -114,7 +114,12 @@ class Edge:
     async def _listen(self, transport: Http1Transport) -> Server:
         settings = self.settings
         clients = Clients(self._specs, transport)
-        bounds = Bounds(settings.request_timeout_s, settings.whole_answer_timeout_s)
+        bounds = Bounds(
+            settings.request_timeout_s,
+            settings.whole_answer_timeout_s,
+            settings.hedge_share,
+            settings.hedge_after_ms / 1000,
+        )
         runner = Runner(self.fleet, self.journal, self._metrics, bounds)
         chats, embeddings = Chats(self.fleet, clients, runner), Embeddings(self.fleet, clients, runner)
         tracing = configure_tracing("edge", settings)

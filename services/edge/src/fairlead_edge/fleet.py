@@ -75,6 +75,7 @@ class Fleet:
         self._status: dict[str, str] = {}
         self._fleet_gates: dict[str, Gate] = {}
         self._measured: dict[Target, Measured] = {}
+        self._ttft_p95_s: dict[Target, float] = {}
         self._breakers: OrderedDict[Target, BreakerState] = OrderedDict()
         self._unwell: dict[Target, BreakerState] = {}
         self._turn = -1
@@ -222,6 +223,10 @@ class Fleet:
         state = self._unwell.get(target)
         return state is None or gate(state, now, self.breaker_settings).state is not GateState.OPEN
 
+    def ttft_p95_s(self, target: Target) -> float | None:
+        """95 of 100 streams of ``target`` gave their first token within this time lately; None = unknown."""
+        return self._ttft_p95_s.get(target)
+
     def sending(self, target: Target, now: float) -> None:
         """A call to ``target`` goes out."""
         self.in_flight[target.provider] += 1
@@ -312,6 +317,12 @@ class Fleet:
             )
             for found in self.performance.values()
             for each in found.models
+        }
+        self._ttft_p95_s = {
+            Target(each.provider, each.model): each.ttft_p95_ms / 1000
+            for found in self.performance.values()
+            for each in found.models
+            if each.ttft_p95_ms is not None
         }
 
 

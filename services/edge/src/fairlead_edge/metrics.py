@@ -68,6 +68,15 @@ class EdgeMetrics:
             buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25),
             registry=self.registry,
         )
+        self._breaks = Counter(
+            "fairlead_stream_breaks",
+            "Streams that broke after their first token, by what became of the answer",
+            ["end"],
+            registry=self.registry,
+        )
+        self._hedges = Counter(
+            "fairlead_hedges", "Second targets asked for a late first token", ["won"], registry=self.registry
+        )
         waiting = Gauge(
             "fairlead_outcomes_waiting_bytes", "Outcomes not on the bus yet", registry=self.registry
         )
@@ -94,6 +103,14 @@ class EdgeMetrics:
             times = self._times[provider] = self._duration.labels(provider)
         times.observe(call.body["duration_ms"] / 1000)
         self._overhead.observe(call.body["overhead_ms"] / 1000)
+
+    def stream_broke(self, *, continued: bool) -> None:
+        """A stream broke after its first token, and another target goes on with it or the caller was told."""
+        self._breaks.labels("continued" if continued else "told").inc()
+
+    def hedged(self, *, won: bool) -> None:
+        """A hedge is over."""
+        self._hedges.labels(str(won).lower()).inc()
 
     def attempt_failed(self, provider: str, error: ErrorClass) -> None:
         """An attempt has failed."""

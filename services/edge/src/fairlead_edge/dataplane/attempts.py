@@ -4,6 +4,7 @@ One owner of retries: nothing below this tries again, except for an idle connect
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,10 +32,13 @@ LEAST_S = 0.02
 
 @dataclass(frozen=True)
 class Bounds:
-    """Time bounds of requests, in seconds."""
+    """Bounds of requests; times in seconds."""
 
     request_s: float
     whole_answer_s: float
+    hedge_share: float = 0.0
+    """Of the streams, 0 to 0.05."""
+    hedge_after_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,8 @@ class Attempts:
         self._around = around
         self._left = deque(plan.steps)
         self._errors: list[ProviderError] = []
-        self._hurried = False
+        self._hurried: set[Target] = set()
+        """Those whose attempt had less time than their provider's row gives them."""
         self._model: str | None = None
 
     def __iter__(self) -> "Attempts":
@@ -94,6 +99,18 @@ class Attempts:
     def keep_to_one_model(self) -> None:
         """Only the first target's model may answer, whoever serves it."""
         self._model = self._plan.steps[0].target.model
+
+    def beside(self, granted: Callable[[], bool]) -> Step | None:
+        """Who is asked beside the attempt under way: another provider that is well, if ``granted``; else None."""
+        step = next(self, None)
+        if step is None:
+            return None
+        asked = {each["provider"] for each in self._call.attempts}
+        well = step.reason in (Reason.PRIMARY, Reason.FAILOVER) and step.target.provider not in asked
+        if not well or not granted():
+            self._left.appendleft(step)
+            return None
+        return replace(step, reason=Reason.HEDGE)
 
     def _look_for_more(self) -> None:
         """Decide again, with the stand-ins and with what the attempts so far have taught; other providers come first."""
@@ -134,21 +151,21 @@ class Attempts:
             self._around.budget.extra += 1
         return self._call.begin_attempt(step)
 
-    def ended(self) -> None:
-        """The attempt that was begun last is over, or has given its first token."""
-        if len(self._call.attempts) > 1:
+    def ended(self, attempt: dict[str, Any]) -> None:
+        """The attempt is over, or has given its first token."""
+        if attempt is not self._call.attempts[0]:
             self._around.budget.extra -= 1
 
-    def timeouts(self, spec: Timeouts, *, stream: bool) -> Timeouts:
+    def timeouts(self, target: Target, spec: Timeouts, *, stream: bool) -> Timeouts:
         """Bounds of the attempt that begins now, within those of the provider and what is left of the call's time."""
         bounds = self._around.bounds
         spent_s = self._call.elapsed_ms / 1000
         full = self._around.full_timeouts(spec, stream=stream)
         if spent_s < NOTHING_SHARE * bounds.request_s:
-            self._hurried = False
             return full
         left_s = max(LEAST_S, bounds.request_s - spent_s)
-        self._hurried = left_s < min(full.first_byte_s, full.total_s)
+        if left_s < min(full.first_byte_s, full.total_s):
+            self._hurried.add(target)
         return replace(full, total_s=min(full.total_s, left_s))
 
     def failed(self, target: Target, attempt: dict[str, Any], error: ProviderError) -> None:
@@ -160,7 +177,7 @@ class Attempts:
         self._errors.append(error)
         self._call.failed(attempt, error)
         self._around.metrics.attempt_failed(target.provider, error.error_class)
-        if not (self._hurried and error.error_class is ErrorClass.TIMEOUT_TOTAL):
+        if not (target in self._hurried and error.error_class is ErrorClass.TIMEOUT_TOTAL):
             fleet.outcome(target, error.error_class, unix_now(), random_draw(), error.retry_after_s)
 
     def succeeded(self, target: Target, limits: RateLimits) -> None:
@@ -171,7 +188,7 @@ class Attempts:
         fleet.headroom.note(target, limits, now)
 
     def abandoned(self, target: Target, attempt: dict[str, Any]) -> None:
-        """The caller left during the attempt, or during the stream that came of it."""
+        """The caller left during the attempt or the stream that came of it, or a hedge was quicker."""
         self._around.fleet.over(target)
         self._call.abandoned(attempt)
 

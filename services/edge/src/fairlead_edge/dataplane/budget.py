@@ -20,4 +20,9 @@ class RetryBudget:
 
     def allows(self, attempt: int) -> bool:
         """Whether attempt number ``attempt`` (from 0) may begin now."""
-        return attempt < FREE_ATTEMPTS or self.extra < max(self.minimum, self.share * self.active)
+        return attempt < FREE_ATTEMPTS or not self.spent
+
+    @property
+    def spent(self) -> bool:
+        """No attempt beyond the free ones may begin now."""
+        return self.extra >= max(self.minimum, self.share * self.active)

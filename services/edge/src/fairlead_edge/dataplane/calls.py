@@ -161,7 +161,8 @@ class RunningCall:
     def answering(self, step: Step) -> None:
         """This target's answer is what the caller gets."""
         self.provider, self.model = step.target
-        self.failover = len(self.attempts) > 1
+        first = self.attempts[0]
+        self.failover = step.target != (first["provider"], first["model"])
 
     def finish(self, state: CallState, status: int, error_code: str | None = None) -> dict[str, Any]:
         """The call as it is journalled."""

@@ -104,7 +104,7 @@ class Chats:
             attempt = attempts.begin(step)
             client = self._clients[step.target.provider]
             try:
-                timeouts = attempts.timeouts(client.spec.timeouts, stream=False)
+                timeouts = attempts.timeouts(step.target, client.spec.timeouts, stream=False)
                 return await client.chat(request, step.target.model, timeouts), step
             except ProviderError as error:
                 attempts.failed(step.target, attempt, error)
@@ -112,7 +112,7 @@ class Chats:
                 attempts.abandoned(step.target, attempt)
                 raise
             finally:
-                attempts.ended()
+                attempts.ended(attempt)
         raise attempts.exhausted()
 
 

@@ -55,7 +55,7 @@ class Embeddings:
             attempt = attempts.begin(step)
             client = self._clients[step.target.provider]
             try:
-                timeouts = attempts.timeouts(client.spec.timeouts, stream=False)
+                timeouts = attempts.timeouts(step.target, client.spec.timeouts, stream=False)
                 answer = await client.embed(request, step.target.model, timeouts)
             except ProviderError as error:
                 attempts.failed(step.target, attempt, error)
@@ -64,7 +64,7 @@ class Embeddings:
                 attempts.abandoned(step.target, attempt)
                 raise
             finally:
-                attempts.ended()
+                attempts.ended(attempt)
             response = answer.response
             cost = cost_usd(response.usage, self._fleet.catalog.price(step.target))
             call.served(attempt, response.usage, cost, None, answer.status, response.provider_request_id)

@@ -12,6 +12,7 @@ from fairlead_edge.dataplane.answers import NoAnswer, error_of, refuse
 from fairlead_edge.dataplane.attempts import Attempts, Bounds, Surroundings
 from fairlead_edge.dataplane.budget import RetryBudget
 from fairlead_edge.dataplane.calls import RunningCall
+from fairlead_edge.dataplane.hedging import Hedging
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.http.messages import STOPPING, ResponseWriter
 from fairlead_edge.metrics import EdgeMetrics
@@ -26,9 +27,10 @@ class Runner:
     def __init__(self, fleet: Fleet, journal: Journal, metrics: EdgeMetrics, bounds: Bounds) -> None:
         self._fleet = fleet
         self._journal = journal
-        self._metrics = metrics
+        self.metrics = metrics
         self._budget = RetryBudget()
         self._around = Surroundings(fleet, metrics, bounds, self._budget)
+        self.hedging = Hedging(bounds.hedge_share, bounds.hedge_after_s, fleet.ttft_p95_s, self._budget)
 
     async def run(self, writer: ResponseWriter, call: RunningCall, work: Coroutine[Any, Any, None]) -> None:
         """Do ``work``, which answers the call; however it ends, the call is journalled once."""
@@ -53,7 +55,7 @@ class Runner:
     def record(self, call: RunningCall, state: CallState, status: int, error_code: str | None = None) -> None:
         """Journal the call; done before the end of the answer, so that no answered call can be missing."""
         self._journal.append(call.finish(state, status, error_code))
-        self._metrics.call_ended(call, state)
+        self.metrics.call_ended(call, state)
 
     def attempts(self, call: RunningCall, wanted: RouteRequest) -> Attempts:
         """The attempts of a call, planned now.

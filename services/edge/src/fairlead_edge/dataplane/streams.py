@@ -5,23 +5,23 @@ tool call, JSON or thinking, which a second model cannot take up in the middle.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
-from fairlead_common.decisions.plan import Reason, Step
+from fairlead_common.decisions.plan import Step
 from fairlead_common.outcomes import CallState
-from fairlead_models.client import ChunkStream, ProviderClient
+from fairlead_models.client import ProviderClient
 from fairlead_models.continuation import continued, handover
 from fairlead_models.errors import ProviderError
 from fairlead_models.inbound.protocol import StreamRenderer
 from fairlead_models.prices import cost_usd, estimate_tokens
-from fairlead_models.tokens import text_tokens
-from fairlead_models.unified import ChatChunk, ChatRequest, FinishReason, Usage
+from fairlead_models.unified import ChatRequest
 
 from fairlead_edge.dataplane.answers import NoAnswer, ServedBy
 from fairlead_edge.dataplane.attempts import Attempts
 from fairlead_edge.dataplane.calls import RunningCall
+from fairlead_edge.dataplane.opening import Opening, Openings, Part
 from fairlead_edge.dataplane.runner import Runner
 from fairlead_edge.dataplane.seam import Seam
 from fairlead_edge.fleet import Fleet, unix_now
@@ -30,9 +30,6 @@ from fairlead_edge.http.messages import STOPPING, ResponseWriter
 SSE: Final = "text/event-stream; charset=utf-8"
 MAX_CONTINUATIONS: Final = 2
 """An answer in four pieces has its reasons, and a fourth provider will not cure them."""
-
-Asking = Callable[[Step], ChatRequest]
-"""What a target is asked."""
 
 
 @dataclass(slots=True)
@@ -47,33 +44,6 @@ class Job:
     """Another target may go on with the answer when it breaks."""
 
 
-@dataclass(slots=True)
-class Part:
-    """What one target gives of an answer: a stream that has given its first token (or its regular end)."""
-
-    request: ChatRequest
-    stream: ChunkStream
-    chunks: list[ChatChunk]
-    """Those that came until then."""
-    step: Step
-    attempt: dict[str, Any]
-    ended: bool
-    seen: "Seen" = field(default_factory=lambda: Seen())
-    seam: Seam | None = None
-    """None: it is the answer's first part."""
-
-    @property
-    def text(self) -> str:
-        """All that the caller has of the answer."""
-        return self.seam.text if self.seam is not None else "".join(self.seen.pieces)
-
-    @property
-    def can_be_continued(self) -> bool:
-        """It broke inside of text, and nothing else than text has come that would have to be gone on with."""
-        inside = self.seen.in_text or self.seam is not None
-        return inside and self.seen.plain and self.seen.finish is None and bool(self.text.strip())
-
-
 class Streams:
     """The handler of one process."""
 
@@ -81,11 +51,12 @@ class Streams:
         self._fleet = fleet
         self._clients = clients
         self._runner = runner
+        self._openings = Openings(fleet, clients, runner)
 
     async def answer(self, job: Job) -> None:
         """Stream the answer. Raises NoAnswer when nobody gives a first token."""
         call = job.call
-        part = await self._first_token(lambda step: job.request, call, job.attempts)
+        part = await self._openings.first(Opening(call, job.attempts, lambda step: job.request))
         call.answering(part.step)
         target = str(part.step.target)
         renderer = call.format.stream_renderer(job.request, call.call_id, target, int(unix_now()))
@@ -150,55 +121,15 @@ class Streams:
             return continued(job.request, text, way, used or 0)
 
         try:
-            part = await self._first_token(asking, call, job.attempts, Reason.CONTINUATION)
+            part = await self._openings.next(Opening(call, job.attempts, asking))
         except NoAnswer:
             return None
         target = part.step.target
         part.seam = Seam(text, handover(job.request, self._clients[target.provider].wire.name, target.model))
         call.continued += 1
+        self._runner.metrics.stream_broke(continued=True)
         call.answering(part.step)
         return part
-
-    async def _first_token(
-        self, asking: Asking, call: RunningCall, attempts: Attempts, reason: Reason | None = None
-    ) -> Part:
-        for planned in attempts:
-            step = planned if reason is None else replace(planned, reason=reason)
-            attempt = attempts.begin(step)
-            try:
-                return await self._open(asking(step), call, attempts, step, attempt)
-            except ProviderError as error:
-                attempts.failed(step.target, attempt, error)
-            except asyncio.CancelledError:
-                attempts.abandoned(step.target, attempt)
-                raise
-            finally:
-                attempts.ended()
-        raise attempts.exhausted()
-
-    async def _open(
-        self,
-        request: ChatRequest,
-        call: RunningCall,
-        attempts: Attempts,
-        step: Step,
-        attempt: dict[str, Any],
-    ) -> Part:
-        client = self._clients[step.target.provider]
-        timeouts = attempts.timeouts(client.spec.timeouts, stream=True)
-        token_by = asyncio.get_running_loop().time() + timeouts.first_byte_s
-        stream = await client.open_stream(request, step.target.model, timeouts)
-        chunks: list[ChatChunk] = []
-        try:
-            while found := await stream.next(token_by):
-                chunks += found
-                if stream.failure is None and any(chunk.has_token for chunk in found):
-                    call.first_token(attempt)
-                    break
-        except BaseException:
-            stream.close()
-            raise
-        return Part(request, stream, chunks, step, attempt, ended=not found)
 
     def _complete(self, job: Job, part: Part, renderer: StreamRenderer) -> None:
         """The answer has come to its regular end."""
@@ -211,6 +142,7 @@ class Streams:
 
     def _broke(self, job: Job, renderer: StreamRenderer, why: str, code: str) -> None:
         """The answer ends here, and the caller is told."""
+        self._runner.metrics.stream_broke(continued=False)
         self._runner.record(job.call, CallState.TRUNCATED, 200, code)
         job.writer.end(renderer.error(f"The stream broke: {why}", "stream_error", code))
 
@@ -226,41 +158,3 @@ class Streams:
             )
         cost = cost_usd(usage, self._fleet.catalog.price(part.step.target))
         call.gave(part.attempt, usage, cost, estimated=not told)
-
-
-class Seen:
-    """What a stream has told so far."""
-
-    __slots__ = ("finish", "in_text", "pieces", "plain", "thoughts", "usage")
-
-    def __init__(self) -> None:
-        self.usage = Usage()
-        self.finish: FinishReason | None = None
-        self.pieces: list[str] = []
-        """The text."""
-        self.thoughts: list[str] = []
-        self.in_text = False
-        """Text came last."""
-        self.plain = True
-        """Nothing has begun that is neither text nor thinking."""
-
-    @property
-    def output_tokens(self) -> int:
-        """Estimate for all that has come."""
-        return round(text_tokens("".join(self.pieces)) + text_tokens("".join(self.thoughts)))
-
-    def note(self, chunks: list[ChatChunk]) -> None:
-        """Remember what is in ``chunks``."""
-        for chunk in chunks:
-            if chunk.text:
-                self.pieces.append(chunk.text)
-                self.in_text = True
-            elif chunk.reasoning or chunk.thought is not None:
-                self.thoughts.append(chunk.reasoning or "")
-                self.in_text = False
-            if chunk.tool_calls or chunk.refusal:
-                self.plain = False
-            if chunk.usage is not None:
-                self.usage = chunk.usage
-            if chunk.finish_reason is not None:
-                self.finish = chunk.finish_reason
