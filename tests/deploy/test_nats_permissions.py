@@ -41,6 +41,7 @@ BUCKET_OWNERS: dict[str, set[str]] = {
     "catalog": {"edge"},
     "provider-status": {"health"},
     "alerts-active": {"health"},
+    "alerting": {"health"},
     "failover": {"failover"},
     "routes": {"routing"},
     "quality": {"routing"},

@@ -153,6 +153,9 @@ OPERATORS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/api/providers/health/probes/openai/run", None),
     ("POST", "/api/providers/health/alerts/a/acknowledge", {"by": "me"}),
     ("POST", "/api/providers/health/alerts/silences", {}),
+    ("DELETE", "/api/providers/health/alerts/silences/1", None),
+    ("PUT", "/api/providers/health/alerts/rules", {}),
+    ("POST", "/api/providers/health/alerts/rules/validate", {}),
 )
 
 

@@ -6,27 +6,27 @@ from itertools import pairwise
 
 import pytest
 from fairlead_common.events.alerts import AlertRaised, AlertStatus, Severity
+from fairlead_common.operations.alert_rules import Rule
 from fairlead_health.domain.alerts import (
-    DOWN,
     QUIET,
-    RULES,
     AlertRecord,
-    AlertRule,
     Breach,
     fingerprint,
     judge,
     recalled,
 )
+from fairlead_health.rules import built_in
 from hypothesis import given
 from hypothesis import strategies as st
 
 START = 1_000_000.0
-SLOW = AlertRule("slow", Severity.WARNING, "{provider} is slow", for_s=3, keep_s=2)
+SLOW = Rule(name="slow", severity=Severity.WARNING, for_s=3, keep_firing_for_s=2)
+DOWN = Rule(name="down", severity=Severity.CRITICAL)
 
 
 def life(
     breaches: str,
-    rule: AlertRule = SLOW,
+    rule: Rule = SLOW,
     *,
     record: AlertRecord = QUIET,
     silenced: range = range(0),
@@ -165,7 +165,9 @@ def test_what_was_told_is_recalled_and_neither_repeated_nor_forgotten() -> None:
 
 def test_a_fingerprint_is_stable_and_of_one_alert_of_one_provider() -> None:
     assert fingerprint("down", "openai") == fingerprint("down", "openai") == "ed520c4e481c4f23"
-    assert len({fingerprint(rule.name, name) for rule in RULES for name in ("a", "b")}) == 2 * len(RULES)
+    assert len({fingerprint(rule.name, name) for rule in built_in() for name in ("a", "b")}) == 2 * len(
+        built_in()
+    )
 
 
 STEPS = st.lists(
@@ -176,8 +178,8 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.sampled_from(RULES))
-def test_for_every_history(steps: list[tuple[bool | None, float, bool, str | None]], rule: AlertRule) -> None:
+@given(STEPS, st.sampled_from(built_in()))
+def test_for_every_history(steps: list[tuple[bool | None, float, bool, str | None]], rule: Rule) -> None:
     """Sequences count transitions; an episode begins once, ends at most once, and keeps its id in between."""
     record, now, episodes = QUIET, START, list[list[AlertStatus]]()
     for position, (breached, wait_s, silenced, by) in enumerate(steps):

@@ -9,6 +9,7 @@ from fairlead_common.bus.reading import read_last
 from fairlead_common.bus.rpc import Empty, RpcClient, RpcError
 from fairlead_common.db.database import Database
 from fairlead_common.events.alerts import AlertRaised
+from fairlead_common.operations import alerts
 from fairlead_common.operations import health as ops
 from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.publisher import SnapshotPublisher
@@ -60,11 +61,11 @@ async def test_an_alert_is_listed_acknowledged_and_over(
         (alert,) = await observer.until_alerts(["firing"], DOWN)
 
         async def listed() -> list[AlertRaised]:
-            return (await rpc.call(ops.ALERTS, ops.AlertsQuery(active=True))).alerts
+            return (await rpc.call(alerts.ALERTS, alerts.AlertsQuery(active=True))).alerts
 
         assert [each.alert_id for each in await eventually(listed)] == [alert.alert_id]
         assert [each.alert_id for each in await active(nats_client)] == [alert.alert_id]
-        found = await rpc.call(ops.ACKNOWLEDGE, ops.Acknowledge(alert_id=alert.alert_id, by="ann"))
+        found = await rpc.call(alerts.ACKNOWLEDGE, alerts.Acknowledge(alert_id=alert.alert_id, by="ann"))
         assert (found.status, found.labels["acknowledged_by"]) == ("acknowledged", "ann")
         await observer.until_alerts(["firing", "acknowledged"], DOWN)
         assert [each.status for each in await listed()] == ["acknowledged"]
@@ -78,12 +79,12 @@ async def test_an_alert_is_listed_acknowledged_and_over(
 
         await eventually(none_active)
         with pytest.raises(RpcError, match="resolved already") as refused:
-            await rpc.call(ops.ACKNOWLEDGE, ops.Acknowledge(alert_id=alert.alert_id, by="bob"))
+            await rpc.call(alerts.ACKNOWLEDGE, alerts.Acknowledge(alert_id=alert.alert_id, by="bob"))
         assert refused.value.status == 409
-        (kept,) = (await rpc.call(ops.ALERTS, ops.AlertsQuery(provider="openai"))).alerts
+        (kept,) = (await rpc.call(alerts.ALERTS, alerts.AlertsQuery(provider="openai"))).alerts
         assert kept == resolved
         with pytest.raises(RpcError, match="there is no alert 'x'"):
-            await rpc.call(ops.ACKNOWLEDGE, ops.Acknowledge(alert_id="x", by="bob"))
+            await rpc.call(alerts.ACKNOWLEDGE, alerts.Acknowledge(alert_id="x", by="bob"))
 
 
 async def test_a_silence_holds_its_time_and_no_longer(
@@ -97,12 +98,14 @@ async def test_a_silence_holds_its_time_and_no_longer(
 ) -> None:
     rpc, providers = RpcClient(nats_client), providers_file(tmp_path, openai=openai.url)
     now = datetime.now(UTC)
-    silence = ops.SilenceIn(provider="openai", ends_at=now + timedelta(hours=1), reason="a drill")
+    silence = alerts.SilenceIn(
+        matchers={"provider": "openai"}, ends_at=now + timedelta(hours=1), reason="a drill", by="ann"
+    )
     async with running(nats_url, postgres_dsn, providers):
         await observer.until_status("openai", "healthy")
-        await rpc.call(ops.SILENCE, silence)
+        await rpc.call(alerts.SILENCE, silence)
         with pytest.raises(RpcError, match="in the future"):
-            await rpc.call(ops.SILENCE, silence.model_copy(update={"ends_at": now}))
+            await rpc.call(alerts.SILENCE, silence.model_copy(update={"ends_at": now}))
         await rpc.call(ops.PUT_PROBE, ops.PutProbe(provider="openai", probe=ops.ProbeIn(interval_s=120)))
         await until_scheduled(nats_client, {"probes.schedule.openai": "@every 120s"})  # so both are known
         await openai.fault("error_500")

@@ -17,10 +17,13 @@ from fairlead_health.domain.status import (
     counted,
 )
 from fairlead_health.domain.watch import Watch, observed, state_of
+from fairlead_health.rules import built_in
 
 RULES = StatusSettings()
 MIDNIGHT = 1_790_000_000.0
 MINUTE, HOUR = 60.0, 3600.0
+
+AROUND = Surroundings(built_in(), watched_from=MIDNIGHT, probe_interval_s=60)
 
 World = Callable[[float], bool | None]
 """Seconds since midnight to how a call ends then; None = there is no call."""
@@ -34,7 +37,7 @@ class Day:
     traffic: World = lambda at: None
     """Once a second, where it returns something."""
     watch: Watch = field(default_factory=lambda: Watch(Record("openai", since=MIDNIGHT)))
-    around: Surroundings = field(default_factory=lambda: Surroundings(MIDNIGHT, 60))
+    around: Surroundings = field(default_factory=lambda: AROUND)
     states: list[tuple[float, str]] = field(default_factory=list)
     alerts: list[AlertRaised] = field(default_factory=list)
     ids: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -211,13 +214,18 @@ def test_a_week_is_not_remembered_longer_than_a_day() -> None:
 
 
 def test_an_alert_tells_what_a_person_needs() -> None:
-    day = Day(probe=lambda at: at < HOUR, around=Surroundings(MIDNIGHT, 60, runbooks_url="https://runbooks"))
+    day = Day(probe=lambda at: at < HOUR, around=replace(AROUND, runbooks_url="https://runbooks"))
     day.around = replace(day.around, dashboard_url="https://dashboard")
     day.run(0, 2 * HOUR)
     (alert,) = day.alerts
     assert alert.subject == "alerts.critical.openai.down"
     assert alert.msg_id == f"{alert.fingerprint}:1"
-    assert alert.labels == {"alertname": "down", "provider": "openai", "service": "health"}
+    assert alert.labels == {
+        "alertname": "down",
+        "provider": "openai",
+        "severity": "critical",
+        "service": "health",
+    }
     assert alert.annotations == {
         "summary": "openai is down",
         "description": "3 failures in a row (active: simulated)",

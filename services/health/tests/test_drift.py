@@ -10,8 +10,8 @@ from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.events.edge import WireDriftSeen
 from fairlead_common.ids import new_id, utc_now
 from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_health.alert_store import AlertStore
 from fairlead_health.domain.drift import raised
-from fairlead_health.store import HealthStore
 from fairlead_health.telling import LONG_AGO
 from fairlead_simulator.testing import Running
 from nats.aio.client import Client
@@ -83,7 +83,7 @@ async def test_each_kind_is_one_alert_whoever_sees_it_and_until_somebody_looks(
             assert await observer.alerts(DRIFTS) == alerts
 
             first = alerts[0]
-            await HealthStore(database).acknowledge(first.alert_id, "ada")
+            await AlertStore(database).acknowledge(first.alert_id, "ada", "")
 
             async def over() -> AlertRaised | None:
                 last = (await observer.alerts(DRIFTS))[-1]
@@ -107,10 +107,10 @@ async def nothing_waits(client: Client) -> bool:
 
 def test_a_silence_keeps_it_quiet() -> None:
     for silence, status in (
-        (("openai", None), "suppressed"),
-        ((None, "wire_drift"), "suppressed"),
-        (("google", None), "firing"),
-        (("openai", "down"), "firing"),
+        ({"provider": "openai"}, "suppressed"),
+        ({"alertname": "wire_drift"}, "suppressed"),
+        ({"provider": "google"}, "firing"),
+        ({"provider": "openai", "alertname": "down"}, "firing"),
     ):
         alert = raised(SEEN, utc_now(), new_id(), "https://runbooks", [silence])
         assert alert.status == status

@@ -33,6 +33,7 @@ from fairlead_common.events.edge import WireDriftSeen
 from fairlead_common.events.event import Event
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished
+from fairlead_common.operations.alert_rules import Rules
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
@@ -66,6 +67,7 @@ VALUES: Final[dict[tuple[str, str], type[BaseModel] | None]] = {
     ("catalog", "models"): None,
     ("access", "keys"): AccessSnapshot,
     ("alerts-active", "{fingerprint}"): AlertRaised,
+    ("alerting", "rules"): Rules,
     ("leases", "{job}"): None,
 }
 """Bucket and key to the model of the value; None = known to its owner alone."""

@@ -28,8 +28,9 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from sqlalchemy import RowMapping
 
+from fairlead_health.alert_store import AlertStore
 from fairlead_health.domain import alerts as rules
-from fairlead_health.domain.raising import Surroundings, abandoned, alerted
+from fairlead_health.domain.raising import Surroundings, abandoned, alerted, orphaned
 from fairlead_health.domain.score import Span
 from fairlead_health.domain.status import (
     KEPT_S,
@@ -45,8 +46,10 @@ from fairlead_health.domain.status import (
     seeded,
 )
 from fairlead_health.domain.watch import DAY_S, Watch, observed, state_of
+from fairlead_health.figures import Measurements
 from fairlead_health.memory import Memory, recall
 from fairlead_health.probes import Prober
+from fairlead_health.rules import RuleBook, built_in
 from fairlead_health.schedules import Schedules
 from fairlead_health.settings import HealthSettings
 from fairlead_health.store import HealthStore
@@ -58,6 +61,7 @@ logger = logging.getLogger(__name__)
 JOB: Final = "health.aggregator"
 TICK_S: Final = 0.5
 LOOK_S: Final = 0.5
+MEASURE_S: Final = 5.0
 MINUTE: Final = timedelta(minutes=1)
 CATCH_UP_S: Final = 2.0
 """At most this long a new holder waits until it has heard what there was to hear."""
@@ -70,7 +74,9 @@ class Aggregator:
         self,
         client: Client,
         store: HealthStore,
+        alerts: AlertStore,
         windows: WindowStore,
+        figures: Measurements,
         publisher: JetStreamPublisher,
         prober: Prober,
         providers: tuple[str, ...],
@@ -79,7 +85,9 @@ class Aggregator:
     ) -> None:
         self._client = client
         self._store = store
+        self._alerts = alerts
         self._windows = windows
+        self._figures = figures
         self._publisher = publisher
         self._prober = prober
         self._providers = providers
@@ -92,7 +100,14 @@ class Aggregator:
         since = now - self._rules.window_s  # what was heard from then on counts
         self._watches = {provider: Watch(Record(provider, since=since)) for provider in providers}
         dashboard = str(settings.dashboard_url) if settings.dashboard_url is not None else None
-        self._around = Surroundings(now, runbooks_url=settings.runbooks_url, dashboard_url=dashboard)
+        self._book = RuleBook(client, alerts)
+        self._around = Surroundings(
+            pages=frozenset(rule.name for rule in built_in()),
+            watched_from=now,
+            runbooks_url=settings.runbooks_url,
+            dashboard_url=dashboard,
+        )
+        self._open: dict[str, AlertRaised] = {}
         self._probes: Mapping[str, RowMapping] = {}
         self._settings_known = False
         self._days_known = False
@@ -142,13 +157,14 @@ class Aggregator:
     # judging
 
     async def _judge(self, held: Held) -> None:
-        self._teller = teller = Teller(self._client, self._publisher, self._store, self._lease)
+        self._teller = teller = Teller(self._client, self._publisher, self._store, self._alerts, self._lease)
         try:
             await retrying("reading back what was told", partial(self._begin, teller))
             async with asyncio.TaskGroup() as group:
                 group.create_task(teller.publish())
                 group.create_task(teller.save())
                 group.create_task(self._look_around())
+                group.create_task(self._measure())
                 self._judging = True
                 while True:
                     now = time.time()
@@ -163,7 +179,9 @@ class Aggregator:
     async def _begin(self, teller: Teller) -> None:
         """Go on from what was told last."""
         await self._schedules.read()
-        memory = await recall(self._client, self._store)
+        memory = await recall(self._client, self._store, self._alerts)
+        await self._book.recall()
+        self._around = replace(self._around, rules=self._book.rules)
         self._told_at.clear()
         self._days_known = False
         await self._know_days()
@@ -172,10 +190,11 @@ class Aggregator:
         active = {}
         for identity, alert in memory.alerts.items():
             if alert.ends_at is None and alert.provider not in self._watches:
-                teller.tell(abandoned(alert, now, new_id()))
+                teller.tell(abandoned(alert, now, new_id(), "the provider is no longer configured"))
             elif alert.ends_at is None:
                 active[identity] = alert
         await teller.tidy(self._providers, active)
+        self._open = active
         for provider, told in memory.untold.items():
             if provider in self._watches and (known := memory.states[provider]).sequence:
                 teller.tell(_news(known, told.status if told is not None else Status.UNKNOWN))
@@ -260,6 +279,10 @@ class Aggregator:
 
     def _tell_alert(self, alert: AlertRaised) -> None:
         logger.warning("alert %s of %s: %s", alert.alertname, alert.provider, alert.status)
+        if alert.ends_at is None:
+            self._open[alert.fingerprint] = alert
+        else:
+            self._open.pop(alert.fingerprint, None)
         if self._teller is not None:
             self._teller.tell(alert)
 
@@ -286,15 +309,34 @@ class Aggregator:
     async def _read_settings(self) -> None:
         async with asyncio.timeout(CATCH_UP_S):
             maintained = {row["provider"]: row["reason"] for row in await self._store.maintenances()}
-            silences = [(row["provider"], row["alertname"]) for row in await self._store.silences()]
-            acknowledged = await self._store.acknowledged()
+            silences = await self._alerts.holding()
+            acknowledged = await self._alerts.acknowledged()
+            await self._book.refresh()
             self._probes = {row["provider"]: row for row in await self._store.probes()}
         self._settings_known = True
-        self._around = replace(self._around, silences=tuple(silences), acknowledged=acknowledged)
+        self._around = replace(
+            self._around, rules=self._book.rules, silences=tuple(silences), acknowledged=acknowledged
+        )
+        self._end_orphans(time.time())
         for provider in self._providers:
             on = provider in maintained
             reason = f"maintenance: {maintained[provider]}" if on else "maintenance has ended"
             self._observe(provider, MaintenanceSet(on, reason), time.time())
+
+    def _end_orphans(self, now: float) -> None:
+        """End what no rule judges any more."""
+        for alert in orphaned(self._open.values(), self._around.rules, self._providers):
+            watch = self._watches[alert.provider]
+            record = rules.AlertRecord(alert.sequence + 1)
+            self._watches[alert.provider] = replace(watch, alerts={**watch.alerts, alert.fingerprint: record})
+            self._tell_alert(abandoned(alert, now, new_id(), "no rule that is on raises this alert any more"))
+
+    async def _measure(self) -> None:
+        """Read the figures that rules want beyond what is counted here, for ever."""
+        while True:
+            figures = await self._figures.read(self._around.rules, datetime.now(UTC))
+            self._around = replace(self._around, figures=figures)
+            await asyncio.sleep(MEASURE_S)
 
     def _usual_interval_s(self, provider: str) -> int | None:
         """How often the provider is to be probed while it is well; None = not at all."""

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 from fairlead_common.bus.redelivery import dead_letter_body
 from fairlead_common.bus.rpc import Empty, RpcError
-from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.events.health import ProviderStatus, Status
 from fairlead_common.operations import health as ops
@@ -86,31 +85,6 @@ class HealthApi:
         return ops.History(
             provider=request.provider, intervals=[ops.Interval.model_validate(dict(row)) for row in rows]
         )
-
-    async def alerts(self, request: ops.AlertsQuery) -> ops.Alerts:
-        """Alerts, newest first."""
-        found = await self._store.alerts(
-            active=request.active, provider=request.provider, limit=request.limit
-        )
-        return ops.Alerts(alerts=found)
-
-    async def acknowledge(self, request: ops.Acknowledge) -> AlertRaised:
-        """Somebody looks after an alert."""
-        alert = await self._store.acknowledge(request.alert_id, request.by)
-        if alert is None:
-            raise RpcError(404, "unknown_alert", f"there is no alert '{request.alert_id}'")
-        if alert.ends_at is not None:
-            raise RpcError(
-                409, "already_resolved", "the alert is resolved already; nothing needs to be acknowledged"
-            )
-        return alert
-
-    async def silence(self, request: ops.SilenceIn) -> Empty:
-        """Nobody is to be told for a while."""
-        if request.ends_at <= datetime.now(UTC):
-            raise RpcError(422, "ends_in_the_past", "ends_at must be in the future")
-        await self._store.silence(request)
-        return Empty()
 
     async def probes(self, request: Empty) -> ops.Probes:
         """All schedules."""

@@ -11,6 +11,8 @@ from fairlead_common.bus.rpc import answer
 from fairlead_common.bus.subscribing import consume, consume_batches
 from fairlead_common.bus.topology import HEALTH_CALLS, HEALTH_DRIFT, HEALTH_PROBES
 from fairlead_common.events.health import ProviderStatus, Status
+from fairlead_common.operations import alert_rules as rule_ops
+from fairlead_common.operations import alerts as alert_ops
 from fairlead_common.operations import health as ops
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.follower import SnapshotFollower
@@ -19,11 +21,16 @@ from fairlead_models.catalog.entries import built_in, declared
 from fairlead_models.client import Clients
 from fairlead_models.providers import load_providers
 from fairlead_models.transport.http1 import Http1Transport
+from faststream.nats import NatsBroker
 
 from fairlead_health.aggregator import Aggregator
+from fairlead_health.alert_api import AlertApi
+from fairlead_health.alert_store import AlertStore
 from fairlead_health.api import HealthApi
 from fairlead_health.drift import WireDrifts
+from fairlead_health.figures import FigureStore, Measurements
 from fairlead_health.probes import Prober
+from fairlead_health.rules import RulesApi
 from fairlead_health.settings import HealthSettings
 from fairlead_health.store import HealthStore
 from fairlead_health.windows import WindowStore
@@ -45,6 +52,7 @@ async def wire(runtime: Runtime) -> None:
     catalog = Catalog([*built_in(now), *declared(specs, now)], providers)
     states = SnapshotFollower("provider-status", ProviderStatus.model_validate_json)
     store, windows = HealthStore(runtime.database), WindowStore(runtime.database)
+    alert_store = AlertStore(runtime.database)
 
     def status_of(provider: str) -> Status:
         found = states.get(provider)
@@ -61,28 +69,47 @@ async def wire(runtime: Runtime) -> None:
     )
     api = HealthApi(runtime.client, store, windows, prober, providers, default_probe)
     aggregator = Aggregator(
-        runtime.client, store, windows, runtime.publisher, prober, providers, settings, runtime.owner
+        runtime.client,
+        store,
+        alert_store,
+        windows,
+        Measurements(FigureStore(runtime.database), providers),
+        runtime.publisher,
+        prober,
+        providers,
+        settings,
+        runtime.owner,
     )
-    drifts = WireDrifts(runtime.client, runtime.publisher, store, settings.runbooks_url)
+    drifts = WireDrifts(runtime.client, runtime.publisher, alert_store, settings.runbooks_url)
     consume_batches(runtime.broker, HEALTH_CALLS, api.on_frames)
     consume(runtime.broker, HEALTH_PROBES, prober.on_tick)
     consume(runtime.broker, HEALTH_DRIFT, drifts.on_drift)
     answer(runtime.broker, ops.SUMMARY, api.summary)
     answer(runtime.broker, ops.PROVIDER, api.provider)
     answer(runtime.broker, ops.HISTORY, api.history)
-    answer(runtime.broker, ops.ALERTS, api.alerts)
-    answer(runtime.broker, ops.ACKNOWLEDGE, api.acknowledge)
-    answer(runtime.broker, ops.SILENCE, api.silence)
     answer(runtime.broker, ops.PROBES, api.probes)
     answer(runtime.broker, ops.PUT_PROBE, api.put_probe)
     answer(runtime.broker, ops.RUN_PROBE, api.run_probe)
     answer(runtime.broker, ops.SET_MAINTENANCE, api.set_maintenance)
     answer(runtime.broker, ops.END_MAINTENANCE, api.end_maintenance)
+    _answer_alerts(runtime.broker, AlertApi(alert_store, providers), RulesApi(alert_store, providers))
     runtime.spawn(partial(states.follow, runtime.client))
     runtime.spawn(prober.work)
     runtime.spawn(aggregator.run)
     runtime.spawn(drifts.run)
     runtime.spawn(partial(keep_house, api, windows))
+
+
+def _answer_alerts(broker: NatsBroker, alerts: AlertApi, rules: RulesApi) -> None:
+    answer(broker, alert_ops.ALERTS, alerts.alerts)
+    answer(broker, alert_ops.ACKNOWLEDGE, alerts.acknowledge)
+    answer(broker, alert_ops.SILENCE, alerts.silence)
+    answer(broker, alert_ops.SILENCES, alerts.silences)
+    answer(broker, alert_ops.END_SILENCE, alerts.end_silence)
+    answer(broker, rule_ops.RULES, rules.rules)
+    answer(broker, rule_ops.PUT_RULES, rules.put_rules)
+    answer(broker, rule_ops.CHECK_RULES, rules.check_rules)
+    answer(broker, rule_ops.RULE_VERSIONS, rules.rule_versions)
 
 
 async def keep_house(api: HealthApi, windows: WindowStore) -> None:

@@ -16,8 +16,8 @@ from fairlead_common.snapshots.publisher import SnapshotPublisher
 from faststream.nats import NatsMessage
 from nats.aio.client import Client
 
+from fairlead_health.alert_store import AlertStore
 from fairlead_health.domain.drift import WIRE_DRIFT, ended, identity_of, raised
-from fairlead_health.store import HealthStore
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class WireDrifts:
     """Any replica may do it: the alert is the same whoever raises it."""
 
     def __init__(
-        self, client: Client, publisher: JetStreamPublisher, store: HealthStore, runbooks_url: str
+        self, client: Client, publisher: JetStreamPublisher, store: AlertStore, runbooks_url: str
     ) -> None:
         self._publisher = publisher
         self._store = store
@@ -41,7 +41,7 @@ class WireDrifts:
         seen = WireDriftSeen.model_validate_json(body)
         if await self._store.has_alert(identity_of(seen)):
             return
-        silences = [(row["provider"], row["alertname"]) for row in await self._store.silences()]
+        silences = await self._store.holding()
         alert = raised(seen, utc_now(), new_id(), self._runbooks_url, silences)
         logger.warning("alert %s of %s: %s", alert.alertname, alert.provider, seen.kind)
         await self._publisher.publish(alert)

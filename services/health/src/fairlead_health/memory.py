@@ -21,6 +21,7 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 from sqlalchemy import RowMapping
 
+from fairlead_health.alert_store import AlertStore
 from fairlead_health.store import HealthStore
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Memory:
             self.alerts[alert.fingerprint] = alert
 
 
-async def recall(client: Client, store: HealthStore) -> Memory:
+async def recall(client: Client, store: HealthStore, alert_store: AlertStore) -> Memory:
     """Everything that was told.
 
     Raises:
@@ -73,7 +74,7 @@ async def recall(client: Client, store: HealthStore) -> Memory:
         if (found := await bucket.read(key)) is not None:
             state = ProviderStatus.model_validate_json(found[1])
             memory.keep_state(state, state.since.timestamp())
-    states, alerts = await _saved(store, wait=not memory.states)
+    states, alerts = await _saved(store, alert_store, wait=not memory.states)
     for row in states:
         memory.keep_state(_state(row), row["updated_at"].timestamp())
     for alert in alerts:
@@ -113,15 +114,17 @@ def alerts_in(messages: Iterable[Msg]) -> dict[str, AlertRaised]:
     return found
 
 
-async def _saved(store: HealthStore, *, wait: bool) -> tuple[list[RowMapping], list[AlertRaised]]:
+async def _saved(
+    store: HealthStore, alert_store: AlertStore, *, wait: bool
+) -> tuple[list[RowMapping], list[AlertRaised]]:
     if wait:
         return (
             await retrying("reading the states", store.states),
-            await retrying("reading the alerts", store.last_alerts),
+            await retrying("reading the alerts", alert_store.last_alerts),
         )
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
-            return await store.states(), await store.last_alerts()
+            return await store.states(), await alert_store.last_alerts()
     except Exception as error:
         if not is_away(error):
             raise

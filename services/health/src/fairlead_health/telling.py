@@ -23,6 +23,7 @@ from fairlead_common.snapshots.publisher import SnapshotPublisher
 from nats.aio.client import Client
 from sqlalchemy import RowMapping
 
+from fairlead_health.alert_store import AlertStore
 from fairlead_health.memory import alerts_in, states_in
 from fairlead_health.store import HealthStore
 
@@ -42,11 +43,17 @@ class Teller:
     """Tells in order, each thing until it is told."""
 
     def __init__(
-        self, client: Client, publisher: JetStreamPublisher, store: HealthStore, lease: Lease
+        self,
+        client: Client,
+        publisher: JetStreamPublisher,
+        store: HealthStore,
+        alerts: AlertStore,
+        lease: Lease,
     ) -> None:
         self._client = client
         self._publisher = publisher
         self._store = store
+        self._alerts = alerts
         self._lease = lease
         self._states = SnapshotPublisher(client, "provider-status")
         self._active = SnapshotPublisher(client, "alerts-active")
@@ -118,7 +125,7 @@ class Teller:
             case ProviderStatusPublished():
                 await self._store.save_state(news.state)
             case AlertRaised():
-                await self._store.save_alert(news)
+                await self._alerts.save_alert(news)
 
     async def _catch_up(self) -> None:
         """Save every change that the streams have and the database has not."""
@@ -128,12 +135,12 @@ class Teller:
             row = saved.get(event.state.provider)
             if row is None or row["sequence"] < event.state.sequence:
                 await self._save_missed_states(event.subject, row)
-        known = {alert.fingerprint: alert.sequence for alert in await self._store.last_alerts()}
+        known = {alert.fingerprint: alert.sequence for alert in await self._alerts.last_alerts()}
         last = alerts_in(await read_last(self._client, "ALERTS", f"{AlertRaised.subject_prefix}.>"))
         for alert in last.values():
             if alert.sequence > known.get(alert.fingerprint, 0):
                 for message in await read_since(self._client, "ALERTS", alert.subject, LONG_AGO):
-                    await self._store.save_alert(AlertRaised.model_validate_json(message.data))
+                    await self._alerts.save_alert(AlertRaised.model_validate_json(message.data))
 
     async def _save_missed_states(self, subject: str, row: RowMapping | None) -> None:
         since, sequence = (LONG_AGO, 0) if row is None else (row["since"] - OVERLAP, row["sequence"])

@@ -86,7 +86,7 @@ ROLES: Final = (
         hears=(CALLS,),
         consumes=(HEALTH_CALLS, HEALTH_PROBES, HEALTH_DRIFT),
         replays=("CALLS", "PROBES", "STATUS", "ALERTS"),
-        owns=("provider-status", "alerts-active"),
+        owns=("provider-status", "alerts-active", "alerting"),
         follows=("provider-status", "alerts-active"),
         purges=("PROBES",),
     ),

@@ -114,6 +114,7 @@ BUCKETS: Final = (
     Bucket("catalog", "models, mappings and prices, from the edge; key: models"),
     Bucket("access", "workspaces and hashed API keys, from the edge; key: keys"),
     Bucket("alerts-active", "alerts that are firing now, from health; key: fingerprint"),
+    Bucket("alerting", "alert rules in force, from health; key: rules"),
     Bucket("leases", "who owns which single-owner job now; key: job"),
 )
 

@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from fairlead_common.bus.rpc import Empty, Operation
-from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.events.health import ProviderStatus
 
 SERVICE = "health"
@@ -82,38 +81,6 @@ class History(BaseModel):
     intervals: list[Interval]
 
 
-class AlertsQuery(BaseModel):
-    """Which alerts, newest first."""
-
-    active: bool = False
-    provider: str | None = None
-    limit: int = Field(default=100, ge=1, le=1000)
-
-
-class Alerts(BaseModel):
-    """The last transition of each alert."""
-
-    alerts: list[AlertRaised]
-
-
-class Acknowledge(BaseModel):
-    """Somebody looks after an alert."""
-
-    alert_id: str
-    by: str = Field(min_length=1, max_length=100)
-
-
-class SilenceIn(BaseModel):
-    """Nobody is to be told of matching alerts until ``ends_at``."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    provider: str | None = None
-    alertname: str | None = None
-    ends_at: AwareDatetime
-    reason: str = Field(min_length=3, max_length=300)
-
-
 class ProbeIn(BaseModel):
     """How a provider is probed."""
 
@@ -175,9 +142,6 @@ class SetMaintenance(BaseModel):
 SUMMARY = Operation(SERVICE, "summary", Empty, Summary)
 PROVIDER = Operation(SERVICE, "provider", OneProvider, ProviderDetail)
 HISTORY = Operation(SERVICE, "history", HistoryQuery, History)
-ALERTS = Operation(SERVICE, "alerts", AlertsQuery, Alerts)
-ACKNOWLEDGE = Operation(SERVICE, "acknowledge", Acknowledge, AlertRaised)
-SILENCE = Operation(SERVICE, "silence", SilenceIn, Empty)
 PROBES = Operation(SERVICE, "probes", Empty, Probes)
 PUT_PROBE = Operation(SERVICE, "put_probe", PutProbe, Probe)
 RUN_PROBE = Operation(SERVICE, "run_probe", OneProvider, ProbeResult, timeout_s=60)

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from fairlead_edge.control import (
     abtest,
     access,
+    alerts,
     compare,
     failover,
     health,
@@ -38,7 +39,7 @@ CODES = {
     409: "conflict",
     422: "invalid_request",
 }
-ROUTERS = (health, failover, compare, abtest, models, mappings, routing, quality, access)
+ROUTERS = (alerts, health, failover, compare, abtest, models, mappings, routing, quality, access)
 
 
 def build() -> FastAPI:

@@ -1,52 +1,21 @@
-"""``/api/providers/health``: states, windows, history, alerts, probes, maintenance."""
+"""``/api/providers/health``: states, windows, history, probes, maintenance. Alerts are in ``alerts``."""
 
 from typing import Annotated
 
 from fairlead_common.bus.rpc import Empty
-from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.operations import health as ops
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime
 
 from fairlead_edge.control.dependencies import OPERATOR, Rpc
 
 router = APIRouter(prefix="/api/providers/health", tags=["health"])
 
 
-class AckIn(BaseModel):
-    """Who looks after the alert."""
-
-    by: str = Field(min_length=1, max_length=100)
-
-
 @router.get("", summary="All providers")
 async def summary(rpc: Rpc) -> ops.Summary:
     """Status, score, error rate, uptime, evidence."""
     return await rpc.call(ops.SUMMARY, Empty())
-
-
-@router.get("/alerts", summary="Alerts")
-async def alerts(
-    rpc: Rpc,
-    *,
-    active: bool = False,
-    provider: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> ops.Alerts:
-    """Newest first."""
-    return await rpc.call(ops.ALERTS, ops.AlertsQuery(active=active, provider=provider, limit=limit))
-
-
-@router.post("/alerts/{alert_id}/acknowledge", summary="Acknowledge an alert", dependencies=[OPERATOR])
-async def acknowledge(rpc: Rpc, alert_id: str, body: AckIn) -> AlertRaised:
-    """It stays listed until it is resolved."""
-    return await rpc.call(ops.ACKNOWLEDGE, ops.Acknowledge(alert_id=alert_id, by=body.by))
-
-
-@router.post("/alerts/silences", status_code=204, summary="Silence alerts", dependencies=[OPERATOR])
-async def silence(rpc: Rpc, body: ops.SilenceIn) -> None:
-    """Until its end; alerts go on being recorded, with status 'suppressed'."""
-    await rpc.call(ops.SILENCE, body)
 
 
 @router.get("/probes", summary="Probe schedules")

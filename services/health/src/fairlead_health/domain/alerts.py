@@ -1,8 +1,8 @@
-"""Alert rules and the life of one alert: ``judge(record, rule, breach, now, ...) -> (record, transition)``.
+"""The life of one alert: ``judge(record, rule, breach, now, ...) -> (record, transition)``.
 
-A rule must be breached for ``for_s`` before it fires, and clear for ``keep_s`` before it resolves. An unknown value
-(None) changes nothing: missing data neither fires nor resolves. One open episode per fingerprint; the sequence of a
-fingerprint only grows, so that a transition sent twice is recognised::
+A rule must be breached for ``for_s`` before it fires, and clear for ``keep_firing_for_s`` before it resolves. An unknown
+value (None) changes nothing: missing data neither fires nor resolves. One open episode per fingerprint; the sequence of
+a fingerprint only grows, so that a transition sent twice is recognised::
 
     quiet --(breached)--> firing <--> suppressed (silenced, or inhibited by a worse alert)
                           firing, suppressed --(somebody looks after it)--> acknowledged
@@ -16,51 +16,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from functools import cache
 
-from fairlead_common.events.alerts import AlertRaised, AlertStatus, Severity
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRule:
-    """When to tell people."""
-
-    name: str
-    severity: Severity
-    summary: str
-    """With ``{provider}`` in it."""
-    for_s: float = 0.0
-    keep_s: float = 0.0
-    threshold: float | None = None
-    window: str | None = None
-    inhibited_by: str | None = None
-    """Name of the alert of the same provider that makes this one superfluous."""
-
-
-DOWN = AlertRule("down", Severity.CRITICAL, "{provider} is down")
-DEGRADED = AlertRule(
-    "degraded", Severity.WARNING, "{provider} is degraded", for_s=10, keep_s=10, inhibited_by="down"
-)
-HIGH_ERROR_RATE = AlertRule(
-    "high_error_rate",
-    Severity.WARNING,
-    "{provider} fails on too many calls",
-    for_s=15,
-    keep_s=30,
-    threshold=0.1,
-    window="5m",
-    inhibited_by="down",
-)
-HIGH_LATENCY = AlertRule(
-    "high_latency",
-    Severity.WARNING,
-    "{provider} is slow",
-    for_s=15,
-    keep_s=30,
-    threshold=10_000,
-    window="5m",
-    inhibited_by="down",
-)
-PROBES_LOST = AlertRule("probes_lost", Severity.WARNING, "{provider} is not being probed", for_s=0, keep_s=0)
-RULES = (DOWN, DEGRADED, HIGH_ERROR_RATE, HIGH_LATENCY, PROBES_LOST)
+from fairlead_common.events.alerts import AlertRaised, AlertStatus
+from fairlead_common.operations.alert_rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +27,8 @@ class Breach:
     breached: bool | None
     value: float | None = None
     samples: int | None = None
+    threshold: float | None = None
+    window: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +75,7 @@ def recalled(alert: AlertRaised) -> AlertRecord:
 
 def judge(
     record: AlertRecord,
-    rule: AlertRule,
+    rule: Rule,
     breach: Breach,
     now: float,
     alert_id: str,
@@ -138,7 +97,7 @@ def judge(
         if inhibited or not breach.breached or not _lasts(record.breached_since, now, rule.for_s):
             return record, None
         record = replace(record, alert_id=alert_id, starts_at=now, told=None, acknowledged_by=None)
-    elif breach.breached is False and _lasts(record.clear_since, now, rule.keep_s):
+    elif breach.breached is False and _lasts(record.clear_since, now, rule.keep_firing_for_s):
         return AlertRecord(record.sequence + 1), AlertStatus.RESOLVED
     elif acknowledged_by is not None:
         record = replace(record, acknowledged_by=acknowledged_by)

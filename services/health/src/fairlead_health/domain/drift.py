@@ -3,13 +3,14 @@
 Nothing measures that it is over, so to acknowledge it ends it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from fairlead_common.events.alerts import AlertEvidence, AlertRaised, AlertStatus, Severity
 from fairlead_common.events.edge import WireDriftSeen
 
 from fairlead_health.domain.alerts import fingerprint
+from fairlead_health.domain.silences import silenced
 
 WIRE_DRIFT = "wire_drift"
 
@@ -24,31 +25,32 @@ def raised(
     now: datetime,
     event_id: str,
     runbooks_url: str,
-    silences: Iterable[tuple[str | None, str | None]] = (),
+    silences: Iterable[Mapping[str, str]] = (),
 ) -> AlertRaised:
     """The alert; its id and sequence are the same whoever raises it, so that it counts once.
 
     Args:
-        silences: provider and alert name of each that holds now; None = any.
+        silences: matchers of those that hold now.
     """
     identity = identity_of(seen)
-    silenced = any(p in (None, seen.provider) and n in (None, WIRE_DRIFT) for p, n in silences)
+    labels = {
+        "alertname": WIRE_DRIFT,
+        "provider": seen.provider,
+        "severity": Severity.INFO.value,
+        "service": "health",
+        "kind": seen.kind,
+    }
     return AlertRaised(
         event_id=event_id,
         occurred_at=now,
         alert_id=identity,
         fingerprint=identity,
         sequence=1,
-        status=AlertStatus.SUPPRESSED if silenced else AlertStatus.FIRING,
+        status=AlertStatus.SUPPRESSED if silenced(silences, labels) else AlertStatus.FIRING,
         severity=Severity.INFO,
         alertname=WIRE_DRIFT,
         provider=seen.provider,
-        labels={
-            "alertname": WIRE_DRIFT,
-            "provider": seen.provider,
-            "service": "health",
-            "kind": seen.kind,
-        },
+        labels=labels,
         annotations={
             "summary": f"{seen.provider} sends something new",
             "description": f"answers hold {seen.kind}, which the adapter does not know and leaves out",

@@ -7,27 +7,46 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import NamedTuple
 
 from fairlead_common.events.alerts import AlertEvidence, AlertRaised, AlertStatus
+from fairlead_common.operations.alert_rules import RUNBOOKS, AnyRule
 
-from fairlead_health.domain import alerts
-from fairlead_health.domain.alerts import QUIET, AlertRecord, AlertRule, Breach, fingerprint, judge
-from fairlead_health.domain.breaches import breach, figures_of
+from fairlead_health.domain.alerts import QUIET, AlertRecord, Breach, fingerprint, judge
+from fairlead_health.domain.breaches import Seen, breach, recent
+from fairlead_health.domain.drift import WIRE_DRIFT
+from fairlead_health.domain.figures import UNMEASURED, Figures
+from fairlead_health.domain.rules import Rules, applying
+from fairlead_health.domain.silences import silenced
 from fairlead_health.domain.status import StatusSettings, flapping
 from fairlead_health.domain.watch import Watch
+
+
+class Acknowledgement(NamedTuple):
+    """Who looks after an alert, and what he has to say."""
+
+    by: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What people have set, and what this process can know."""
 
+    rules: Rules = ()
+    pages: frozenset[str] = frozenset()
+    """Names of the rules that have a runbook page of their own; others are sent to the page of their kind."""
+    figures: Mapping[str, Figures] = field(default_factory=lambda: MappingProxyType({}))
+    """By provider, over windows beyond what is kept in memory."""
     watched_from: float = 0.0
     """Unix time since which this process hears all calls."""
     probe_interval_s: int | None = None
-    silences: tuple[tuple[str | None, str | None], ...] = ()
-    """(provider, alert name); None = all."""
-    acknowledged: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Alert id to who looks after it."""
+    probe_budget_spent: str | None = None
+    """The budget (daily, monthly) of the provider's probes that is spent, if one is; they are of the cheap kind then."""
+    silences: tuple[Mapping[str, str], ...] = ()
+    """Matchers of those that hold now: label to value."""
+    acknowledged: Mapping[str, Acknowledgement] = field(default_factory=lambda: MappingProxyType({}))
+    """By alert id."""
     runbooks_url: str = ""
     dashboard_url: str | None = None
 
@@ -37,21 +56,30 @@ def alerted(
 ) -> tuple[Watch, list[AlertRaised]]:
     """The watch after all rules were applied, and what is to be told."""
     told, record = [], watch.record
-    figures = figures_of(record, now)
-    for rule in alerts.RULES:
-        found = breach(rule, record, figures, now, settings, around.probe_interval_s, around.watched_from)
+    seen = Seen(
+        record,
+        recent(record, now),
+        now,
+        around.figures.get(record.provider, UNMEASURED),
+        around.probe_interval_s,
+        around.probe_budget_spent,
+        around.watched_from,
+    )
+    for rule in applying(around.rules, record.provider):
+        found = breach(rule, seen)
         identity = fingerprint(rule.name, record.provider)
         before = watch.alerts.get(identity, QUIET)
         inhibited = _inhibitor(watch, rule)
+        acknowledgement = around.acknowledged.get(before.alert_id or "")
         after, transition = judge(
             before,
             rule,
             found,
             now,
             make_id() if before.alert_id is None and found.breached else "",
-            silenced=_silenced(around.silences, record.provider, rule.name),
+            silenced=silenced(around.silences, labels_of(rule, record.provider)),
             inhibited=inhibited is not None,
-            acknowledged_by=around.acknowledged.get(before.alert_id or ""),
+            acknowledged_by=acknowledgement.by if acknowledgement is not None else None,
         )
         if after is not before:
             watch = replace(watch, alerts=MappingProxyType({**watch.alerts, identity: after}))
@@ -63,8 +91,26 @@ def alerted(
     return watch, told
 
 
-def abandoned(alert: AlertRaised, now: float, event_id: str) -> AlertRaised:
-    """The end of an open alert of a provider that is no longer configured."""
+def labels_of(rule: AnyRule, provider: str) -> dict[str, str]:
+    """What silences and notifiers match."""
+    own = {"alertname": rule.name, "provider": provider, "severity": rule.severity.value, "service": "health"}
+    return {**rule.labels, **own}
+
+
+def orphaned(alerts: Iterable[AlertRaised], rules: Rules, providers: Iterable[str]) -> list[AlertRaised]:
+    """Open alerts that nothing judges any more: their rule is gone or off, or their provider."""
+    judged = {(rule.name, provider) for provider in providers for rule in applying(rules, provider)}
+    return [
+        alert
+        for alert in alerts
+        if alert.ends_at is None
+        and alert.alertname != WIRE_DRIFT
+        and (alert.alertname, alert.provider) not in judged
+    ]
+
+
+def abandoned(alert: AlertRaised, now: float, event_id: str, reason: str) -> AlertRaised:
+    """The end of an open alert that nothing judges any more."""
     return alert.model_copy(
         update={
             "event_id": event_id,
@@ -73,26 +119,23 @@ def abandoned(alert: AlertRaised, now: float, event_id: str) -> AlertRaised:
             "status": AlertStatus.RESOLVED,
             "ends_at": _time(now),
             "last_evaluated_at": _time(now),
-            "annotations": {**alert.annotations, "description": "the provider is no longer configured"},
+            "annotations": {**alert.annotations, "description": reason},
         }
     )
 
 
-def _inhibitor(watch: Watch, rule: AlertRule) -> str | None:
+def _inhibitor(watch: Watch, rule: AnyRule) -> str | None:
     """Fingerprint of the open alert that makes this one superfluous, or None."""
-    if rule.inhibited_by is None:
-        return None
-    identity = fingerprint(rule.inhibited_by, watch.record.provider)
-    return identity if watch.alerts.get(identity, QUIET).alert_id is not None else None
-
-
-def _silenced(silences: Iterable[tuple[str | None, str | None]], provider: str, name: str) -> bool:
-    return any(p in (None, provider) and n in (None, name) for p, n in silences)
+    for name in rule.inhibited_by:
+        identity = fingerprint(name, watch.record.provider)
+        if watch.alerts.get(identity, QUIET).alert_id is not None:
+            return identity
+    return None
 
 
 def _event(
     watch: Watch,
-    rule: AlertRule,
+    rule: AnyRule,
     found: Breach,
     episode: AlertRecord,
     transition: AlertStatus,
@@ -101,16 +144,9 @@ def _event(
     event_id: str,
 ) -> AlertRaised:
     record = watch.record
-    labels = {"alertname": rule.name, "provider": record.provider, "service": "health"}
+    labels = labels_of(rule, record.provider)
     if episode.acknowledged_by is not None:
         labels["acknowledged_by"] = episode.acknowledged_by
-    annotations = {
-        "summary": rule.summary.format(provider=record.provider),
-        "description": record.reason,
-        "runbook_url": f"{around.runbooks_url}/{rule.name}.md",
-    }
-    if around.dashboard_url is not None:
-        annotations["dashboard_url"] = around.dashboard_url
     return AlertRaised(
         event_id=event_id,
         occurred_at=_time(now),
@@ -122,16 +158,34 @@ def _event(
         alertname=rule.name,
         provider=record.provider,
         labels=labels,
-        annotations=annotations,
+        annotations=_annotations(rule, record.provider, record.reason, episode, around),
         starts_at=_time(episode.starts_at if episode.starts_at is not None else now),
         ends_at=_time(now) if transition is AlertStatus.RESOLVED else None,
         last_evaluated_at=_time(now),
         value=found.value,
-        threshold=rule.threshold,
-        window=rule.window,
+        threshold=found.threshold,
+        window=found.window,
         sample_count=found.samples,
         evidence=AlertEvidence(call_ids=tuple(filter(None, record.failed_refs))),
     )
+
+
+def _annotations(
+    rule: AnyRule, provider: str, reason: str, episode: AlertRecord, around: Surroundings
+) -> dict[str, str]:
+    summary = rule.summary or f"{rule.name} of {{provider}}"
+    page = rule.name if rule.name in around.pages else RUNBOOKS[rule.kind]
+    found = {
+        "summary": summary.replace("{provider}", provider),
+        "description": reason,
+        "runbook_url": str(rule.runbook_url or f"{around.runbooks_url}/{page}.md"),
+    }
+    if around.dashboard_url is not None:
+        found["dashboard_url"] = around.dashboard_url
+    acknowledgement = around.acknowledged.get(episode.alert_id or "")
+    if acknowledgement is not None and acknowledgement.note:
+        found["acknowledgement_note"] = acknowledgement.note
+    return found
 
 
 def _time(unix_s: float) -> datetime:

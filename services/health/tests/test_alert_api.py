@@ -1,0 +1,161 @@
+"""Rules, silences and acknowledgements on the running service, over the bus, also across restarts and a database away."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fairlead_common.bus.rpc import Empty, RpcClient, RpcError
+from fairlead_common.operations import alert_rules, alerts
+from fairlead_common.outcomes import ErrorClass
+from fairlead_health.domain.silences import refusal
+from fairlead_health.rules import built_in
+from fairlead_simulator.testing import Running
+from nats.aio.client import Client
+
+from services.health.tests.running import (
+    Observer,
+    attempt,
+    call,
+    eventually,
+    providers_file,
+    report,
+    running,
+)
+from tests.support.postgres_proxy import postgres_proxy
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DOWN = "alerts.critical.openai.down"
+OURS = "alerts.info.openai.ours"
+
+
+def ours(**given: Any) -> alert_rules.RulesIn:
+    """One rule of our own, which fires while the provider is well."""
+    rule = {"name": "ours", "kind": "error_rate", "severity": "info", "threshold": 0.001, "min_calls": 1}
+    return alert_rules.RulesIn(rules=[{**rule, **given}], by="ann", note="a trial")
+
+
+async def fail(client: Client, provider: Running) -> None:
+    """Traffic sees it fail, and so will probes."""
+    await provider.fault("error_500")
+    await report(client, *(call(attempt("openai", ErrorClass.SERVER_ERROR)) for _ in range(5)))
+
+
+async def test_rules_are_put_as_a_whole_and_followed_at_once(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    rpc, providers = RpcClient(nats_client), providers_file(tmp_path, openai=openai.url)
+    async with postgres_proxy(postgres_dsn) as proxy:
+        async with running(nats_url, proxy.dsn, providers):
+            first = await rpc.call(alert_rules.RULES, Empty())
+            assert (first.version, tuple(first.rules)) == (0, built_in())
+            wrong = ours(threshold=1.5)
+            with pytest.raises(
+                RpcError, match=r"rules\[0\].threshold: Input should be less than 1"
+            ) as refused:
+                await rpc.call(alert_rules.PUT_RULES, wrong)
+            assert refused.value.status == 422
+            (problem,) = (await rpc.call(alert_rules.CHECK_RULES, wrong)).problems
+            assert problem.where == "rules[0].threshold"
+
+            await observer.until_status("openai", "healthy")
+            await fail(nats_client, openai)
+            await observer.until_alerts(["firing"], DOWN)
+            second = await rpc.call(alert_rules.PUT_RULES, ours())
+            assert (second.version, second.set_by, second.note) == (1, "ann", "a trial")
+            *_, ended = await observer.until_alerts(["firing", "resolved"], DOWN)
+            assert ended.annotations["description"] == "no rule that is on raises this alert any more"
+            await observer.until_alerts(["firing"], OURS)
+            stale = ours().model_copy(update={"replaces": 0})
+            with pytest.raises(RpcError, match="version 0 is not in force any more"):
+                await rpc.call(alert_rules.PUT_RULES, stale)
+            (version,) = (await rpc.call(alert_rules.RULE_VERSIONS, Empty())).versions
+            assert (version.version, version.set_by) == (1, "ann")
+        await proxy.cut()
+        async with running(nats_url, proxy.dsn, providers):  # which knows the rules from the bus
+            await openai.clear()
+            await observer.until_status("openai", "healthy")
+            await observer.until_alerts(["firing", "resolved"], OURS)
+            await observer.until_alerts(["firing", "resolved"], DOWN)
+
+
+async def test_a_silence_is_listed_and_ended_early_and_none_overlaps(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    rpc, providers = RpcClient(nats_client), providers_file(tmp_path, openai=openai.url)
+    now = datetime.now(UTC)
+    asked = alerts.SilenceIn(
+        matchers={"alertname": "down"}, ends_at=now + timedelta(hours=1), reason="a drill", by="ann"
+    )
+    async with running(nats_url, postgres_dsn, providers):
+        await observer.until_status("openai", "healthy")
+        silence = await rpc.call(alerts.SILENCE, asked)
+        with pytest.raises(RpcError, match=f"silence {silence.id} has the same matchers and holds from"):
+            await rpc.call(alerts.SILENCE, asked)
+        later = await rpc.call(
+            alerts.SILENCE,
+            asked.model_copy(update={"starts_at": silence.ends_at, "ends_at": now + timedelta(hours=2)}),
+        )
+        assert (await rpc.call(alerts.SILENCES, Empty())).silences == [silence, later]
+        await fail(nats_client, openai)
+        await observer.until_alerts(["suppressed"], DOWN)
+        await rpc.call(alerts.END_SILENCE, alerts.OneSilence(id=silence.id))
+        await observer.until_alerts(["suppressed", "firing"], DOWN)
+        await rpc.call(alerts.END_SILENCE, alerts.OneSilence(id=later.id))
+        assert (await rpc.call(alerts.SILENCES, Empty())).silences == []
+        with pytest.raises(RpcError, match=f"there is no silence {later.id} that is not over already"):
+            await rpc.call(alerts.END_SILENCE, alerts.OneSilence(id=later.id))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({}, None),
+        (
+            {"matchers": {"provider": "opnai"}},
+            "there is no 'opnai'; it would silence nothing. There are openai",
+        ),
+        ({"matchers": {"alertname": "dwn"}}, "there is no 'dwn'"),
+        ({"ends_at": NOW}, "ends_at must be in the future"),
+        ({"starts_at": NOW + 2 * HOUR}, "ends_at must be after starts_at"),
+        ({"matchers": {"alertname": "down"}}, "silence 1 has the same matchers"),
+        ({"matchers": {"alertname": "down"}, "starts_at": NOW + HOUR / 2}, None),
+        ({"matchers": {"alertname": "down", "provider": "openai"}}, None),
+    ],
+)
+def test_a_silence_is_refused_with_the_reason(changed: dict[str, Any], reason: str | None) -> None:
+    asked = alerts.SilenceIn(matchers={"provider": "openai"}, ends_at=NOW + HOUR, reason="a drill", by="ann")
+    existing = alerts.Silence(
+        id=1,
+        matchers={"alertname": "down"},
+        starts_at=NOW,
+        ends_at=NOW + HOUR / 2,
+        reason="a drill",
+        by="bob",
+    )
+    found = refusal(asked.model_copy(update=changed), [existing], NOW, ["openai"], ["down"])
+    assert (found is None) if reason is None else (found is not None and reason in found)
+
+
+async def test_an_acknowledgement_with_its_note_outlives_a_restart(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    rpc, providers = RpcClient(nats_client), providers_file(tmp_path, openai=openai.url)
+    async with running(nats_url, postgres_dsn, providers):
+        await observer.until_status("openai", "healthy")
+        await fail(nats_client, openai)
+        (alert,) = await observer.until_alerts(["firing"], DOWN)
+
+        async def saved() -> bool:
+            return bool((await rpc.call(alerts.ALERTS, alerts.AlertsQuery(active=True))).alerts)
+
+        await eventually(saved)
+        note = alerts.Acknowledge(alert_id=alert.alert_id, by="ann", note="vendor told us")
+        await rpc.call(alerts.ACKNOWLEDGE, note)
+        _, told = await observer.until_alerts(["firing", "acknowledged"], DOWN)
+        assert told.annotations["acknowledgement_note"] == "vendor told us"
+    async with running(nats_url, postgres_dsn, providers):
+        await openai.clear()
+        *_, resolved = await observer.until_alerts(["firing", "acknowledged", "resolved"], DOWN)
+        assert resolved.labels["acknowledged_by"] == "ann"
