@@ -206,6 +206,8 @@ async def test_routing(plane: Plane) -> None:
     )
     assert status == 422
     assert "magic" in message
+    listed = (await plane.admin.get(f"{base}/strategies")).json()["strategies"]
+    assert {each["name"] for each in listed} >= {"latency", "cheapest", "least_load"}
     assert (await problem(await plane.admin.post(f"{base}/rules", json=rule)))[0] == 409
     other = plane.edge.client(OTHER)
     assert (await other.get(f"{base}/rules")).json()["rules"] == []

@@ -21,6 +21,7 @@ from fairlead_common.bus.permissions import inbox
 from fairlead_common.bus.rpc import RpcClient, RpcUnavailable
 from fairlead_common.db.database import Database
 from fairlead_common.ids import new_id
+from fairlead_common.plugins import load_plugins, usable
 from fairlead_common.settings import SettingsError
 from fairlead_common.snapshots.loop import SnapshotLoop
 from fairlead_common.tasks import end_tasks
@@ -78,7 +79,13 @@ class Edge:
         entries = [*built_in(now), *declared(specs, now)]
         regions = {spec.name: spec.region for spec in specs if spec.region is not None}
         names = [spec.name for spec in specs]
-        self.fleet = Fleet(names, entries, settings.data_dir / "snapshots", regions=regions)
+        self.fleet = Fleet(
+            names,
+            entries,
+            settings.data_dir / "snapshots",
+            regions=regions,
+            plugins=usable(load_plugins()),
+        )
         self.journal = _journal(settings.data_dir / "outcomes")
         self._shipper = Shipper(self.journal, settings.instance)
         self._drift = DriftReporter(DRIFT, settings.instance)

@@ -20,6 +20,7 @@ from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacit
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.scores import UNMEASURED
+from fairlead_common.decisions.strategies import Score
 from fairlead_common.decisions.table import CompiledTable, compile_table
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.comparison import ProviderPerformance
@@ -59,6 +60,7 @@ class Fleet:
         disk: Path,
         breaker: BreakerSettings | None = None,
         regions: Mapping[str, str] | None = None,
+        plugins: Mapping[str, Score] | None = None,
     ) -> None:
         self.breaker_settings = breaker or BreakerSettings()
         self.clock: Callable[[], float] = unix_now
@@ -95,7 +97,7 @@ class Fleet:
         )
         self.routes = SnapshotFollower(
             "routes",
-            _table,
+            partial(_table, plugins or {}),
             disk=disk / "routes.json",
             on_change=self._routes_changed,
         )
@@ -326,10 +328,10 @@ class Fleet:
         }
 
 
-def _table(data: bytes) -> tuple[int, CompiledTable]:
+def _table(plugins: Mapping[str, Score], data: bytes) -> tuple[int, CompiledTable]:
     """(workspace id, its rules). Raises ValueError for rules that cannot be used, so that the former ones stay."""
     snapshot = RoutesSnapshot.model_validate_json(data)
-    return snapshot.workspace_id, compile_table(snapshot)
+    return snapshot.workspace_id, compile_table(snapshot, plugins)
 
 
 def _quality(data: bytes) -> tuple[int, QualityTable]:

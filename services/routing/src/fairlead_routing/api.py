@@ -1,9 +1,12 @@
 """The operations on rules and their versions; errors become refusals here and nowhere else."""
 
 import asyncio
+from collections.abc import Sequence
 
 from fairlead_common.bus.rpc import Empty, RpcError
+from fairlead_common.decisions.strategies import MEANINGS
 from fairlead_common.operations import routing as ops
+from fairlead_common.plugins import Plugin
 from fairlead_common.snapshots.loop import SnapshotLoop
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_common.snapshots.routes import RoutesSnapshot
@@ -74,6 +77,22 @@ class RulesApi:
         if found is None:
             return RoutesSnapshot(workspace_id=request.workspace_id, version=0)
         return RoutesSnapshot.model_validate_json(found[1])
+
+
+class StrategiesApi:
+    """What rules can choose by."""
+
+    def __init__(self, plugins: Sequence[Plugin]) -> None:
+        self._plugins = plugins
+
+    async def strategies(self, request: Empty) -> ops.Strategies:
+        """The built-in ones, then those of other packages."""
+        built_in = [ops.StrategyOut(name=name, meaning=meaning) for name, meaning in MEANINGS.items()]
+        others = [
+            ops.StrategyOut(name=each.name, meaning=each.meaning, package=each.package, problem=each.problem)
+            for each in self._plugins
+        ]
+        return ops.Strategies(strategies=[*built_in, *others])
 
 
 class VersionsApi:

@@ -7,10 +7,11 @@ from fairlead_common.bus.subscribing import consume
 from fairlead_common.bus.topology import ROUTING_RESULTS
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import routing as ops
+from fairlead_common.plugins import load_plugins, usable
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.loop import SnapshotLoop
 
-from fairlead_routing.api import RulesApi, VersionsApi
+from fairlead_routing.api import RulesApi, StrategiesApi, VersionsApi
 from fairlead_routing.checks import Checks
 from fairlead_routing.scores.handlers import ResultHandler
 from fairlead_routing.scores.publishing import Qualities
@@ -23,9 +24,11 @@ from fairlead_routing.tables import CatalogNow, Tables
 async def wire(runtime: Runtime) -> None:
     """Connect everything."""
     store, catalog = RoutingStore(runtime.database), CatalogNow()
-    tables = Tables(runtime.client, store, catalog, {})
+    plugins = load_plugins()
+    strategies = usable(plugins)
+    tables = Tables(runtime.client, store, catalog, strategies)
     loop = SnapshotLoop("routing.tables", runtime.owner, tables.publish)
-    rules = RulesApi(runtime.client, store, loop, Checks(catalog, {}))
+    rules = RulesApi(runtime.client, store, loop, Checks(catalog, strategies))
     versions = VersionsApi(runtime.client, store, loop, rules)
     answer(runtime.broker, ops.LIST, rules.list)
     answer(runtime.broker, ops.GET, rules.get)
@@ -33,6 +36,7 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.REPLACE, rules.replace)
     answer(runtime.broker, ops.DELETE, rules.delete)
     answer(runtime.broker, ops.TABLE, rules.table)
+    answer(runtime.broker, ops.STRATEGIES, StrategiesApi(plugins).strategies)
     answer(runtime.broker, ops.CHANGES, versions.changes)
     answer(runtime.broker, ops.TABLE_THEN, versions.table_then)
     answer(runtime.broker, ops.DIFF, versions.diff)

@@ -1,24 +1,12 @@
 """Strategies: how a rule orders the candidates that may serve a request. Every score is a total function, 0 to 1.
 
-================  ===================================================================================
-latency           shortest expected time (to the first token for streams)
-cost              lowest estimated cost of this call; unknown prices last
-quality           highest quality, measured or from the catalog; unknown last
-reliability       highest share of successes
-balanced          weighted sum of the four scores
-cheapest          as cost: the rule's constraints say what must be met
-weighted          split by the weights of the rule's targets
-round_robin       each in turn
-least_load        of two drawn at random, the one with fewer calls under way (power of two choices)
-================  ===================================================================================
-
 Ties: the order in which the candidates came (the caller's name, then the catalog's preference), then the name of the
 target. Candidates that score within ``spread`` of the best share the traffic evenly, so that all edges do not herd onto
 one; one that another candidate dominates (no better in any criterion, materially worse in one) never takes part in
 that, so adding such a candidate changes no choice.
 
 A plug-in is a function ``(Entrant, RouteRequest, Conditions) -> float`` from 0 to 1 under the entry-point group
-``fairlead.strategies``.
+``fairlead.strategies``; see ``fairlead_common.plugins``.
 """
 
 import math
@@ -80,6 +68,17 @@ SCORES: Final[Mapping[str, Score]] = {
     "weighted": _equal,
     "round_robin": _equal,
     "least_load": _equal,
+}
+MEANINGS: Final[Mapping[str, str]] = {
+    "latency": "shortest expected time (to the first token for streams)",
+    "cost": "lowest estimated cost of this call; unknown prices last",
+    "quality": "highest quality, measured or from the catalog; unknown last",
+    "reliability": "highest share of successes",
+    "balanced": "weighted sum of the four scores",
+    "cheapest": "as cost: the rule's constraints say what must be met",
+    "weighted": "split by the weights of the rule's targets",
+    "round_robin": "each in turn",
+    "least_load": "of two drawn at random, the one with fewer calls under way (power of two choices)",
 }
 NO_CONDITIONS: Final = Conditions()
 COST_ONLY: Final = ("cost", "cheapest")

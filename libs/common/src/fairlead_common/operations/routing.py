@@ -78,6 +78,21 @@ class DeleteRule(OneRule):
     changed_by: str | None = None
 
 
+class StrategyOut(BaseModel):
+    """What a rule can choose by."""
+
+    name: str
+    meaning: str
+    package: str | None = Field(default=None, description="that brings it; null: built in")
+    problem: str | None = Field(default=None, description="why it cannot be used; null: it can")
+
+
+class Strategies(BaseModel):
+    """All of them."""
+
+    strategies: list[StrategyOut]
+
+
 class ChangesQuery(BaseModel):
     """Which changes, the newest first."""
 
@@ -174,3 +189,4 @@ CHANGES = Operation(SERVICE, "changes", ChangesQuery, Changes)
 TABLE_THEN = Operation(SERVICE, "table_then", AtVersion, TableThen)
 DIFF = Operation(SERVICE, "diff", DiffQuery, TableDiff)
 RESTORE = Operation(SERVICE, "restore", RestoreTable, TableThen)
+STRATEGIES = Operation(SERVICE, "strategies", Empty, Strategies)

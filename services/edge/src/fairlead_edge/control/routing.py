@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fairlead_common.bus.rpc import RpcClient
+from fairlead_common.bus.rpc import Empty, RpcClient
 from fairlead_common.decisions.explain import rules_then
 from fairlead_common.decisions.languages import language_of
 from fairlead_common.decisions.plan import NoCapacity, RouteRequest
@@ -164,6 +164,12 @@ async def restore(
     """Makes a new version, so that this, too, can be undone."""
     request = ops.RestoreTable(workspace_id=workspace_id, version=version, changed_by=key_id)
     return await rpc.call(ops.RESTORE, request)
+
+
+@router.get("/strategies", summary="What rules can choose by")
+async def strategies(rpc: Rpc) -> ops.Strategies:
+    """Built-in strategies, and those of installed packages."""
+    return await rpc.call(ops.STRATEGIES, Empty())
 
 
 @router.get("/table", summary="The table in force")
