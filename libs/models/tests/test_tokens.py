@@ -23,6 +23,7 @@ from rs_bpe import openai
 from libs.models.tests.captured import ABSENT
 
 DATA = Path(__file__).parents[3] / ".." / "shared" / "data" / "zeroeval"
+ROUTER = DATA.parent / "llmrouter" / "train.json"
 PROMPTS = sorted(DATA.glob("prompts_*.jsonl"))
 
 ENGLISH = (
@@ -63,6 +64,15 @@ def test_english_prompts_are_estimated_within_a_tenth(name: str, judged: Callabl
     assert abs(total - 1) < 0.02
     assert statistics.mean(errors) < 0.03
     assert sum(error <= 0.10 for error in errors) / len(errors) > 0.99
+
+
+def test_short_questions_are_mostly_estimated_within_a_tenth(judged: Callable[[str], int]) -> None:
+    if not ROUTER.exists():
+        print(f"{ROUTER} is absent: only the texts in this file were judged")  # noqa: T201 - the test's only finding
+        return
+    texts = [row["question"] for row in orjson.loads(ROUTER.read_bytes())]
+    errors = [abs(text_tokens(text) / judged(text) - 1) for text in texts]
+    assert sum(error <= 0.10 for error in errors) / len(errors) > 0.94
 
 
 def test_english_prose_is_estimated_within_a_tenth(judged: Callable[[str], int]) -> None:

@@ -1,11 +1,16 @@
-"""How many tokens a request will cost, before it is sent, offline: linear in the bytes, without a vocabulary.
+"""How many tokens a request will cost, before it is sent, offline: linear in the bytes.
 
 The text is counted by what a byte-pair vocabulary splits at: words, numbers, runs of signs, line ends; other scripts by
-their letters. The weights were fitted to o200k (OpenAI) on 7,000 texts: prose, mathematics, Markdown, Python, JSON, and
-on translations into 27 languages. Against it the sum over English prompts is off by about 1 %, a prompt of more than
-100 tokens by 2 % on average; see ``docs/model-api.md`` for the table. Other vendors' vocabularies differ by up to a
-third.
+their letters. Words are looked up among those that OpenAI's o200k has as one token; the others cost by their length. The
+weights are fitted to o200k by ``python -m libs.models.tests.token_weights``; how exact they are stands in
+``docs/model-api.md``. Other vendors' vocabularies differ by up to a third.
 """
+
+from functools import cache
+from itertools import filterfalse
+from operator import mul
+from pathlib import Path
+from string import ascii_letters, digits, punctuation
 
 import orjson
 
@@ -18,12 +23,8 @@ TOKENS_PER_SMALL_IMAGE = 100
 TOKENS_PER_FILE = 3000
 TOKENS_PER_AUDIO = 500
 
-WORD, LETTER = 0.75, 0.065
-NUMBER, DIGIT = 1.65, 0.15
-SIGNS, LINE = 0.88, 0.77
-
-SAMPLED_ABOVE = 64 * 1024
-SAMPLES, SAMPLE = 8, 4096
+SAMPLED_ABOVE = 16 * 1024
+SAMPLES, SAMPLE = 16, 1024
 """Characters of a text that is sampled: above how many, how many samples, of which size."""
 
 
@@ -32,9 +33,41 @@ def _marks(wanted: str, mark: str) -> bytes:
     return bytes(ord(mark) if chr(code) in wanted else 32 for code in range(256))
 
 
-LETTERS = _marks("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "a")
-DIGITS = _marks("0123456789", "0")
-PUNCTUATION = _marks("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", ".")
+DIGITS = _marks(digits, "0")
+LOWER = bytes(ord(chr(code).lower()) if chr(code) in ascii_letters else 32 for code in range(256))
+KINDS = bytes(
+    ord(
+        "a"
+        if chr(code) in ascii_letters
+        else "0"
+        if chr(code) in digits
+        else "."
+        if chr(code) in punctuation
+        else "\n"
+        if code in b"\r\n"
+        else " "
+    )
+    for code in range(256)
+)
+"""Each ASCII character as the kind of character it is."""
+
+WORDS = Path(__file__).with_name("words.txt")
+
+WEIGHTS: tuple[float, ...] = (
+    1.001,
+    0.522,
+    0.096,
+    0.936,
+    1.100,
+    0.983,
+    -0.991,
+    0.513,
+    -0.547,
+    0.783,
+    -0.982,
+    -0.238,
+)
+"""Tokens per count of ``counts``."""
 
 SCRIPTS: tuple[tuple[range, float], ...] = (
     (range(0xC2, 0xCA), 1.6),  # Latin letters with marks; they break words apart
@@ -84,17 +117,37 @@ def _text_tokens(text: str) -> float:
 
 
 def _ascii(data: bytes) -> float:
-    letters = data.translate(LETTERS)
-    signs = data.translate(PUNCTUATION)
-    total = WORD * _runs(letters, b"a") + LETTER * letters.count(b"a") + SIGNS * _runs(signs, b".")
-    digits = data.translate(DIGITS)
-    if amount := digits.count(b"0"):
-        total += NUMBER * _runs(digits, b"0") + DIGIT * amount
-    return total + LINE * (data.count(b"\n") + data.count(b"\t"))
+    total: float = sum(map(mul, WEIGHTS, counts(data)))
+    return max(0.0, total)
 
 
-def _runs(marks: bytes, mark: bytes) -> int:
-    return marks.count(b" " + mark) + marks.startswith(mark)
+def counts(data: bytes) -> tuple[int, ...]:
+    """What an ASCII text has of everything that costs tokens, in the order of ``WEIGHTS``."""
+    kinds = data.translate(KINDS)
+    words = data.translate(LOWER).split()
+    missing = list(filterfalse(known_words().__contains__, words))
+    numbers = data.translate(DIGITS).split() if b"0" in kinds else []
+    lines = kinds.count(b"\n")
+    return (
+        len(words),
+        len(missing),
+        len(b"".join(missing)),
+        sum((len(number) + 2) // 3 for number in numbers),
+        kinds.count(b" 0") if numbers else 0,
+        kinds.count(b"."),
+        kinds.count(b".."),
+        kinds.count(b" ."),
+        kinds.count(b".a"),
+        lines,
+        kinds.count(b"\n\n") if lines else 0,
+        kinds.count(b".\n") if lines else 0,
+    )
+
+
+@cache
+def known_words() -> frozenset[bytes]:
+    """Words that are one token, in lower case."""
+    return frozenset(WORDS.read_bytes().split())
 
 
 def estimate_tokens(request: ChatRequest) -> int:
