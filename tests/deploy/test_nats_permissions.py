@@ -25,7 +25,7 @@ from tests.deploy.nats import CONFIGURATION, Node, User
 from tests.support.waiting import until
 
 FACTS: dict[str, set[str]] = {
-    "calls.completed.replica-1": {"edge", "health", "abtest"},
+    "calls.completed.replica-1": {"edge", "health", "abtest", "failover"},
     "provider.status.openai": {"health"},
     "provider.performance.openai": {"comparison"},
     "failover.switched.1": {"failover"},

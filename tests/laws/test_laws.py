@@ -49,7 +49,7 @@ EVENT_OWNERS = {
     "ProviderPerformancePublished": {"fairlead_comparison"},
     "ReportPublished": {"fairlead_comparison"},
     "WireDriftSeen": {"fairlead_edge"},
-    "CallsCompleted": {"fairlead_edge", "fairlead_abtest", "fairlead_health"},
+    "CallsCompleted": {"fairlead_edge", "fairlead_abtest", "fairlead_health", "fairlead_failover"},
     "RunTestJob": {"fairlead_abtest"},
     "TestResultRecorded": {"fairlead_abtest"},
 }

@@ -104,4 +104,4 @@ def test_the_owners_publish(found: dict[str, Any]) -> None:
         for name, each in found["operations"].items()
         if each["action"] == "send" and name.endswith(".publishes.CallsCompleted")
     }
-    assert senders == {"edge", "health", "abtest"}
+    assert senders == {"edge", "health", "abtest", "failover"}

@@ -43,7 +43,7 @@ def test_each_user_is_there_once() -> None:
     ("subject", "owners"),
     [
         ("provider.status.openai", {"health"}),
-        ("calls.completed.edge-1", {"edge", "abtest", "health"}),
+        ("calls.completed.edge-1", {"edge", "abtest", "failover", "health"}),
         ("provider.performance.openai", {"comparison"}),
         ("failover.switched.1", {"failover"}),
         ("failover.recovered.1", {"failover"}),

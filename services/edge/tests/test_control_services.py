@@ -164,7 +164,9 @@ async def test_failover(plane: Plane) -> None:
     )
     assert (status, code) == (422, "invalid_request")
     assert "body.failover_conditions.max_error_rate" in message
-    taken = await plane.admin.post(f"{base}/open", json={"provider": "google", "reason": "maintenance there"})
+    taken = await plane.admin.post(
+        f"{base}/force", json={"provider": "google", "reason": "maintenance there"}
+    )
     assert taken.status_code == 200
     async with asyncio.timeout(30):
         while True:
@@ -173,7 +175,7 @@ async def test_failover(plane: Plane) -> None:
                 break
             await asyncio.sleep(0.02)
     assert (
-        await plane.admin.post(f"{base}/recover", json={"provider": "google", "reason": "done"})
+        await plane.admin.post(f"{base}/release", json={"provider": "google", "reason": "done"})
     ).status_code == 200
     for path in ("events", "analytics"):
         assert (await plane.admin.get(f"{base}/{path}")).status_code == 200

@@ -17,7 +17,7 @@ from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot, PolicyS
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot, Strategy
 from fairlead_edge import fleet as fleets
-from fairlead_edge.fleet import Fleet
+from fairlead_edge.fleet import Fleet, unix_now
 from fairlead_models.catalog.entries import built_in
 from fairlead_models.errors import UnknownModel
 from nats.aio.client import Client
@@ -165,6 +165,51 @@ async def test_a_table_that_is_gone_decides_nothing(followed: Fleet, nats_client
     await tables.delete("1")
     await until(lambda: 1 not in followed.tables)
     assert planned(followed).rule is None
+
+
+# the fleet's gates
+
+
+def gate(state: GateState, share: float, **fields: Any) -> FleetGate:
+    since = datetime.fromtimestamp(NOW, UTC)
+    return FleetGate(state=state, share=share, since=since, reason="a test", sequence=1, **fields)
+
+
+async def told(known: Fleet, client: Client, version: int, **gates: FleetGate) -> None:
+    """The edge has heard of these gates."""
+    await SnapshotPublisher(client, "failover").put("fleet", FleetSnapshot(version=version, gates=gates))
+    await until(
+        lambda: known.failover.get("fleet") is not None and known.failover["fleet"].version == version
+    )
+
+
+async def test_a_hold_ends_at_its_time_though_nobody_publishes_that(
+    followed: Fleet, nats_client: Client
+) -> None:
+    until_then = datetime.fromtimestamp(NOW + 60, UTC)
+    await told(followed, nats_client, 1, openai=gate(GateState.OPEN, 0, hold="drain", hold_until=until_then))
+    assert planned(followed).steps[0].target != MINI
+    assert planned(followed, now=NOW + 59).steps[0].target != MINI
+    assert planned(followed, now=NOW + 60).steps[0].target == MINI
+
+
+async def test_what_the_fleets_trial_has_shown_is_not_found_out_again(
+    followed: Fleet, nats_client: Client
+) -> None:
+    failing(followed, MINI, 5, unix_now())
+    await told(followed, nats_client, 1, **{str(MINI): gate(GateState.OPEN, 0)})
+    assert not followed.usable(MINI, unix_now())
+    await told(followed, nats_client, 2, **{str(MINI): gate(GateState.RECOVERING, 0.5)})
+    assert followed.usable(MINI, unix_now())
+
+
+async def test_an_edge_that_is_alone_for_long_believes_its_own_breakers(
+    followed: Fleet, nats_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await told(followed, nats_client, 1, openai=gate(GateState.OPEN, 0))
+    assert planned(followed).steps[0].target != MINI
+    monkeypatch.setattr(fleets, "ALONE_S", -1.0)
+    assert planned(followed).steps[0].target == MINI
 
 
 # its own breakers

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from fairlead_simulator.testing import Running
+from fairlead_simulator.testing import running as simulator
 from nats.aio.client import Client
 
 from services.failover.tests.running import KEY, Fleet
@@ -20,3 +22,10 @@ async def fleet(nats_client: Client) -> AsyncIterator[Fleet]:
     await found.start()
     yield found
     await found.stop()
+
+
+@pytest.fixture
+async def openai() -> AsyncIterator[Running]:
+    """A provider that answers."""
+    async with simulator("openai") as found:
+        yield found

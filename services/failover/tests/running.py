@@ -1,7 +1,7 @@
 """Failover on a real bus and database, in this process or as one of its own; the test plays health and the edges."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,29 +30,38 @@ from tests.support.servers import free_port
 from tests.support.services import service_here
 from tests.support.waiting import until
 
-STEP_S = 0.2
+STEP_S = 0.1
 KEY = "TEST_PROVIDER_KEY"
+MODEL = "gpt-5.4-mini"
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
+NOBODY = "http://127.0.0.1:9"
 PROVIDERS = ("openai", "anthropic", "mistral")
 
 
-def providers_file(folder: Path) -> Path:
-    """Providers that nobody will call."""
+def providers_file(folder: Path, **urls: str) -> Path:
+    """Providers where nobody answers, but those whose address is given."""
     path = folder / "providers.yaml"
-    rows = [{"name": name, "api_key": f"${{{KEY}}}"} for name in PROVIDERS]
+    rows = [
+        {"name": name, "api_key": f"${{{KEY}}}", "base_url": urls.get(name, NOBODY)} for name in PROVIDERS
+    ]
     path.write_text(yaml.safe_dump({"providers": rows}))
     return path
 
 
 @asynccontextmanager
 async def running(
-    nats_url: str, dsn: str, folder: Path, instance: str = "one", **settings: Any
+    nats_url: str,
+    dsn: str,
+    folder: Path,
+    instance: str = "one",
+    urls: Mapping[str, str] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Runtime]:
     """Run the service in this process until the block ends; yields when its subscribers run."""
     given = FailoverSettings(
         nats_url=SecretStr(nats_url),
         postgres_dsn=SecretStr(dsn),
-        providers_file=providers_file(folder),
+        providers_file=providers_file(folder, **(urls or {})),
         http_port=free_port(),
         instance=instance,
         **{"recovery_step_s": STEP_S, **settings},
@@ -139,7 +148,9 @@ class Fleet:
         )
         await self._status.put(provider, state)
 
-    async def report(self, provider: str, *outcomes: ErrorClass | None, age_s: float = 0.0) -> None:
+    async def report(
+        self, provider: str, *outcomes: ErrorClass | None, age_s: float = 0.0, model: str = MODEL
+    ) -> None:
         """An edge reports calls that ended ``age_s`` seconds ago."""
         started_at = utc_now() - timedelta(seconds=age_s)
         calls = tuple(
@@ -151,7 +162,7 @@ class Fleet:
                 status=502 if error else 200,
                 duration_ms=0,
                 attempts=(
-                    Attempt(provider=provider, model="m", offset_ms=0, duration_ms=0, error_class=error),
+                    Attempt(provider=provider, model=model, offset_ms=0, duration_ms=0, error_class=error),
                 ),
             )
             for error in outcomes
@@ -191,13 +202,21 @@ class Fleet:
                 await asyncio.sleep(0.05)
         await until(lambda: bool(self.seen))
 
-    async def act(self, operation: Any, provider: str) -> ops.FailoverState:
-        """An operator acts, as soon as there is somebody to act."""
-        found: ops.FailoverState = await self.rpc.call(
-            operation, ops.SwitchIn(provider=provider, reason="by hand")
-        )
-        return found
+    async def force(self, provider: str, model: str | None = None, **end: Any) -> ops.FailoverState:
+        """An operator takes a provider out, as soon as there is somebody to do it."""
+        return await self.hold("out", provider, model, **end)
+
+    async def hold(self, kind: str, provider: str, model: str | None = None, **end: Any) -> ops.FailoverState:
+        """An operator's hand."""
+        fields = {"kind": kind, "provider": provider, "model": model, "reason": "by hand", **end}
+        return await self.rpc.call(ops.HOLD, ops.Hold.model_validate(fields))
+
+    async def release(self, provider: str, model: str | None = None) -> ops.FailoverState:
+        """An operator brings it back."""
+        asked = ops.TargetIn(provider=provider, model=model, reason="by hand")
+        return await self.rpc.call(ops.RELEASE, asked)
 
     async def state(self) -> dict[str, ops.GateOut]:
-        """Gates by provider, as the API tells them."""
-        return {gate.provider: gate for gate in (await self.rpc.call(ops.STATE, Empty())).gates}
+        """Gates of providers, as the API tells them."""
+        found = await self.rpc.call(ops.STATE, Empty())
+        return {gate.provider: gate for gate in found.gates if gate.model is None}

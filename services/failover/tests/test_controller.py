@@ -8,11 +8,11 @@ from fairlead_common.bus.rpc import RpcError
 from fairlead_common.db.database import Database
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import Status
-from fairlead_common.operations import failover as ops
 from fairlead_common.outcomes import ErrorClass
+from fairlead_simulator.testing import Running
 from sqlalchemy import text
 
-from services.failover.tests.running import Fleet, environment, running
+from services.failover.tests.running import MODEL, Fleet, environment, running
 from tests.support.postgres_proxy import postgres_proxy
 from tests.support.processes import service_process
 from tests.support.servers import NatsServer
@@ -24,45 +24,104 @@ FAILED = (ErrorClass.CONNECT,) * 12
 async def saved_gates(database: Database) -> dict[str, tuple[str, int]]:
     async with database.transaction() as session:
         rows = await (await session.connection()).execute(
-            text("SELECT provider, state, sequence FROM failover_gate")
+            text("SELECT key, state, sequence FROM failover_gate")
         )
         return {row[0]: (row[1], row[2]) for row in rows}
 
 
-async def test_a_burst_of_failures_opens_the_gate_and_it_recovers_in_steps(
-    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+STEPS = [0.0, 0.01, 0.1, 0.5, 1.0]
+OPENAI = f"openai/{MODEL}"
+
+
+async def test_a_burst_of_failures_opens_a_models_gate_and_a_trial_starts_its_recovery_in_steps(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, openai: Running, tmp_path: Path
 ) -> None:
-    async with running(nats_url, postgres_dsn, tmp_path):
+    async with running(nats_url, postgres_dsn, tmp_path, urls={"openai": openai.url}):
         await fleet.until_controller("one")
         await fleet.report("openai", *FAILED)
-        gate = await fleet.until_gate("openai", "open")
+        gate = await fleet.until_gate(OPENAI, "open")
         assert gate is not None
         assert gate.retry_at is not None
+        assert fleet.gate("openai") is None
         (switched,) = await fleet.until_events("switched")
         assert isinstance(switched, FailoverSwitched)
-        assert (switched.workspace_id, switched.from_target, switched.cause) == (1, "openai", "error_rate")
-        await fleet.until_gate("openai", "closed")
-        assert fleet.shares("openai")[-5:] == [0.0, 0.1, 0.25, 0.5, 1.0]
+        assert (switched.workspace_id, switched.from_target, switched.cause) == (
+            1,
+            OPENAI,
+            "consecutive_failures",
+        )
+        await fleet.until_gate(OPENAI, "closed")
+        assert fleet.shares(OPENAI)[-5:] == STEPS
+        assert len(await openai.requests()) == 1
         _, recovered = await fleet.until_events("switched", "recovered")
         assert isinstance(recovered, FailoverRecovered)
         assert recovered.switched_event_id == switched.event_id
-        assert recovered.to_target == "openai"
+        assert recovered.to_target == OPENAI
         assert recovered.down_s is not None
-        assert recovered.down_s > 2
+        assert recovered.down_s > 1
 
 
-async def test_old_calls_and_limits_and_strangers_open_nothing(
+async def test_failed_trials_keep_a_gate_open_and_without_a_budget_there_are_none(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, openai: Running, tmp_path: Path
+) -> None:
+    await openai.fault("error_500")
+    async with running(nats_url, postgres_dsn, tmp_path, urls={"openai": openai.url}, trial_budget_calls=1):
+        await fleet.until_controller("one")
+        await fleet.report("openai", *FAILED)
+        first = await fleet.until_gate(OPENAI, "open")
+        assert first is not None
+        await until(lambda: (gate := fleet.gate(OPENAI)) is not None and gate.relapses > first.relapses, 30)
+        again = fleet.gate(OPENAI)
+        assert again is not None
+        assert (again.state, again.cause) == ("open", "relapse")
+        await fleet.until_gate(OPENAI, "half_open")
+        await fleet.report("openai", None)  # what another's call shows counts as much
+        await fleet.until_gate(OPENAI, "recovering")
+        assert len(await openai.requests()) == 1
+
+
+async def test_old_calls_and_callers_errors_and_strangers_open_nothing(
     nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
 ) -> None:
     async with running(nats_url, postgres_dsn, tmp_path):
         await fleet.until_controller("one")
         await fleet.report("openai", *FAILED, age_s=60)
-        await fleet.report("openai", *(ErrorClass.RATE_LIMITED,) * 30)
         await fleet.report("openai", *(ErrorClass.BAD_REQUEST,) * 30)
+        await fleet.report("openai", *(ErrorClass.NOT_FOUND,) * 30, model="invented")
         await fleet.report("stranger", *FAILED)
         await fleet.report("mistral", *FAILED)
-        await fleet.until_gate("mistral", "open")
-        assert set(fleet.seen[-1].gates) == {"mistral"}
+        await fleet.until_gate(f"mistral/{MODEL}", "open")
+        assert set(fleet.seen[-1].gates) == {f"mistral/{MODEL}"}
+
+
+async def test_an_exhausted_quota_rests_the_model_without_a_trial(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_controller("one")
+        await fleet.report("openai", ErrorClass.QUOTA_EXHAUSTED)
+        gate = await fleet.until_gate(OPENAI, "open")
+        assert gate is not None
+        assert gate.retry_at is not None
+        assert gate.cause == "quota_exhausted"
+        assert (gate.retry_at - gate.since).total_seconds() == pytest.approx(300, abs=5)
+
+
+async def test_several_failing_models_take_their_provider_out(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_controller("one")
+        await fleet.report("openai", *FAILED)
+        await fleet.report("openai", *FAILED, model="gpt-5.4-nano")
+        gate = await fleet.until_gate("openai", "open")
+        assert gate is not None
+        assert gate.cause == "models_failing"
+        assert set(gate.models) == {OPENAI, "openai/gpt-5.4-nano"}
+        await fleet.say("openai", Status.DOWN)
+        await fleet.say("openai", Status.HEALTHY)
+        await fleet.until_gate("openai", "closed")
+        await fleet.until_events("switched", "switched", "recovered", "recovered")
 
 
 async def test_the_gate_follows_health(
@@ -74,7 +133,7 @@ async def test_the_gate_follows_health(
         await fleet.say("openai", Status.DOWN)
         await fleet.say("openai", Status.HEALTHY)
         await fleet.until_gate("openai", "closed")
-        assert fleet.shares("openai")[-5:] == [0.0, 0.1, 0.25, 0.5, 1.0]
+        assert fleet.shares("openai")[-5:] == STEPS
         switched, _ = await fleet.until_events("switched", "recovered")
         assert isinstance(switched, FailoverSwitched)
         assert switched.cause == "status_down"
@@ -98,21 +157,42 @@ async def test_an_operator_takes_out_and_brings_back(
     async with running(nats_url, postgres_dsn, tmp_path):
         await fleet.until_controller("one")
         await fleet.say("openai", Status.HEALTHY)
-        state = await fleet.act(ops.OPEN, "openai")
+        state = await fleet.force("openai")
         assert state.controller == "one"
-        assert [(gate.provider, gate.state, gate.share, gate.reason) for gate in state.gates] == [
-            ("openai", "open", 0.0, "by hand")
+        assert [(gate.provider, gate.state, gate.share, gate.reason, gate.hold) for gate in state.gates] == [
+            ("openai", "open", 0.0, "by hand", "out")
         ]
         await fleet.until_gate("openai", "open")
         (switched,) = await fleet.until_events("switched")
         assert isinstance(switched, FailoverSwitched)
         assert switched.cause == "operator"
-        assert (await fleet.act(ops.RECOVER, "openai")).gates[0].state == "recovering"
+        assert (await fleet.release("openai")).gates[0].state == "recovering"
         await fleet.until_gate("openai", "closed")
         await fleet.until_events("switched", "recovered")
         with pytest.raises(RpcError, match="configured are anthropic, mistral, openai") as refused:
-            await fleet.act(ops.OPEN, "opnai")
+            await fleet.force("opnai")
         assert (refused.value.status, refused.value.code) == (404, "unknown_provider")
+        with pytest.raises(RpcError, match="must lie in the future"):
+            await fleet.force("openai", ends_at="2020-01-01T00:00:00Z")
+
+
+async def test_a_hold_of_a_model_ends_by_itself(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_controller("one")
+        await fleet.hold("drain", "openai", MODEL, duration_s=0.5)
+        drained = await fleet.until_gate(OPENAI, "open")
+        assert drained is not None
+        assert (drained.cause, drained.hold) == ("drain", "drain")
+        await fleet.until_gate(OPENAI, "closed")
+        await fleet.hold("pin", "openai", duration_s=60)
+        await fleet.say("openai", Status.DOWN)
+        await fleet.say("mistral", Status.DOWN)
+        await fleet.until_gate("mistral", "open")
+        pinned = fleet.gate("openai")
+        assert pinned is not None
+        assert (pinned.state, pinned.hold) == ("closed", "pin")
 
 
 async def test_the_controller_is_killed_and_another_goes_on_from_the_same_state(
@@ -122,7 +202,7 @@ async def test_the_controller_is_killed_and_another_goes_on_from_the_same_state(
     async with service_process("failover", told, tmp_path / "one.log") as one:
         await fleet.until_controller("one")
         async with running(nats_url, postgres_dsn, tmp_path, "two"):
-            await fleet.act(ops.OPEN, "mistral")
+            await fleet.force("mistral")
             await fleet.say("openai", Status.DOWN)
             before = await fleet.until_gate("openai", "open")
             await fleet.until_events("switched", "switched")
@@ -133,7 +213,7 @@ async def test_the_controller_is_killed_and_another_goes_on_from_the_same_state(
             assert fleet.gate("openai") == before
             by_hand = fleet.gate("mistral")
             assert by_hand is not None
-            assert by_hand.by_operator
+            assert by_hand.hold == "out"
             await fleet.say("openai", Status.HEALTHY)
             await fleet.say("anthropic", Status.HEALTHY)
             await fleet.say("mistral", Status.HEALTHY)
@@ -158,7 +238,7 @@ async def test_what_was_not_saved_at_a_kill_is_saved_by_the_next_controller(
             await fleet.until_gate("openai", "open")
             await fleet.say("openai", Status.HEALTHY)
             await fleet.until_gate("openai", "closed")
-            await fleet.act(ops.OPEN, "mistral")
+            await fleet.force("mistral")
             await one.kill()
         async with running(nats_url, proxy.dsn, tmp_path, "two"):  # the database is still away
             await fleet.until_controller("two")

@@ -1,244 +1,174 @@
-"""The fleet's gate as a state machine: tables, and properties that hold for every history."""
+"""The gates of the fleet together: who is judged by what, and what the workspaces are told."""
 
-from dataclasses import replace
-from itertools import pairwise
-
-import pytest
+from fairlead_common.decisions.gates import CallSeen, Cause, GateRecord, GateSettings, StatusSeen, Tick
 from fairlead_common.decisions.plan import GateState
-from fairlead_failover.domain import (
-    CallSeen,
-    GateRecord,
-    GateSettings,
-    Observation,
-    OperatorActs,
-    StatusSeen,
-    Switch,
-    Tick,
-    advance,
-    switch_of,
-)
-from hypothesis import given
+from fairlead_common.decisions.targets import Target
+from fairlead_common.outcomes import ErrorClass
+from fairlead_failover.domain import Moved, observe, observe_call, without_idle
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 RULES = GateSettings()
 START = 1_000_000.0
-CLOSED = GateRecord("openai", status="healthy", checked_at=START)
-OUT, BACK = OperatorActs(True, "by hand"), OperatorActs(False, "by hand")
-SIGNS: dict[str, Observation] = {
-    ".": CallSeen(True),
-    "x": CallSeen(False),
-    "D": StatusSeen("down"),
-    "H": StatusSeen("healthy"),
-    "G": StatusSeen("degraded"),
-    "U": StatusSeen("unknown"),
-    "M": StatusSeen("maintenance"),
-    "o": OUT,
-    "b": BACK,
-    "t": Tick(),
-    " ": Tick(),
-}
+A, B, C = (Target("openai", model) for model in "abc")
+FAILED, WELL = CallSeen(False), CallSeen(True)
 
 
-def life(
-    signs: str, record: GateRecord = CLOSED, every_s: float = 1.0, start: float = START
-) -> tuple[GateRecord, list[str]]:
-    """The record after one observation every ``every_s`` seconds, and what changed: state@share."""
-    changes = []
-    for i, sign in enumerate(signs):
-        before, now = record, start + i * every_s
-        observation = SIGNS[sign]
-        if isinstance(observation, StatusSeen):
-            observation = replace(observation, checked_at=now)
-        record = advance(record, observation, now, RULES)
-        if record.sequence != before.sequence:
-            changes.append(f"{record.state}@{record.share:g}")
-    return record, changes
+class Fleet:
+    """Gates and what was told of them, one observation a tenth of a second."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, GateRecord] = {"openai": GateRecord("openai", status="healthy")}
+        self.told: list[str] = []
+        self.now = START
+
+    def _take(self, moved: list[Moved]) -> None:
+        self.now += 0.1
+        for each in moved:
+            self.records[each.record.key] = each.record
+            if each.switch is not None:
+                self.told.append(
+                    f"{each.switch.kind} {' '.join((each.switch.key, *each.switch.models))} {each.switch.cause}"
+                )
+
+    def calls(self, target: Target, *seen: CallSeen) -> None:
+        for each in seen:
+            self._take(observe_call(self.records, target, each, self.now, RULES))
+
+    def says(self, status: str) -> None:
+        self._take(observe(self.records, "openai", StatusSeen(status, "a test", self.now), self.now, RULES))
+
+    def pass_time(self, for_s: float) -> None:
+        until = self.now + for_s
+        while self.now < until:
+            for key in list(self.records):
+                self._take(observe(self.records, key, Tick(), self.now, RULES))
+
+    def states(self) -> dict[str, str]:
+        return {key: each.state.value for key, each in self.records.items()}
 
 
-STEPS = ["recovering@0.1", "recovering@0.25", "recovering@0.5", "closed@1"]
+def test_a_model_that_fails_is_left_alone_and_its_neighbours_are_not() -> None:
+    fleet = Fleet()
+    fleet.calls(B, WELL, WELL)
+    fleet.calls(A, *[FAILED] * 5)
+    assert fleet.states() == {"openai": "closed", "openai/b": "closed", "openai/a": "open"}
+    assert fleet.told == ["switched openai/a consecutive_failures"]
 
 
-@pytest.mark.parametrize(
-    ("signs", "expected"),
-    [
-        ("HHH", []),
-        ("D", ["open@0"]),
-        ("DDDDD", ["open@0"]),
-        ("D   H    ", ["open@0", *STEPS]),
-        ("D   G    ", ["open@0", *STEPS]),
-        ("D   U    ", ["open@0"]),
-        ("DH  D", ["open@0", *STEPS[:2], "open@0"]),
-        ("DH M     H ", ["open@0", *STEPS[:2]]),
-        ("M          ", []),
-        ("x" * 9, []),
-        ("x" * 10, ["open@0"]),
-        ("." * 11 + ".xx." * 3, []),
-        ("x" * 10 + "     ", ["open@0", *STEPS]),
-        ("xxxxxxxxxxD     H    ", ["open@0", *STEPS]),
-        ("DH xx.xx.    ", ["open@0", *STEPS[:1], *STEPS[1:]]),
-        ("o    HHH   ", ["open@0"]),
-        ("o    b    ", ["open@0", *STEPS]),
-        ("Do   H  b    ", ["open@0", "open@0", *STEPS]),
-        ("b    ", []),
-    ],
-)
-def test_a_gate_and_what_it_sees(signs: str, expected: list[str]) -> None:
-    assert life(signs)[1] == expected
+def test_several_failing_models_are_the_providers_failure_and_told_once_each() -> None:
+    fleet = Fleet()
+    fleet.calls(A, *[FAILED] * 5)
+    fleet.calls(B, *[FAILED] * 5)
+    assert fleet.states() == {"openai": "open", "openai/a": "closed", "openai/b": "closed"}
+    wide = fleet.records["openai"]
+    assert (wide.cause, wide.models, wide.failing_since) == (
+        Cause.MODELS_FAILING,
+        ("openai/a", "openai/b"),
+        START,
+    )
+    assert fleet.told == [
+        "switched openai/a consecutive_failures",
+        "switched openai/b consecutive_failures",
+    ]
+    fleet.pass_time(3)
+    assert fleet.states()["openai"] == "half_open"
+    fleet.calls(B, WELL)
+    fleet.pass_time(10)
+    assert fleet.states()["openai"] == "closed"
+    assert fleet.told[2:] == ["recovered openai openai/a openai/b recovered"]
 
 
-def test_a_poor_share_opens_without_a_run() -> None:
-    assert life(".x" * 9, every_s=0.1)[1] == []
-    assert life(".x" * 12, every_s=0.1)[1] == ["open@0"]
+def test_two_failing_models_among_many_that_are_well_are_their_own_failure() -> None:
+    fleet = Fleet()
+    for model in "cdef":
+        fleet.calls(Target("openai", model), WELL)
+    fleet.calls(A, *[FAILED] * 5)
+    fleet.calls(B, *[FAILED] * 5)
+    assert fleet.states()["openai"] == "closed"
 
 
-def test_failures_while_recovering_close_the_way_back_and_the_wait_doubles() -> None:
-    record, waits = CLOSED, []
-    now = START
-    for _ in range(5):
-        while record.state is not GateState.OPEN:
-            now += 0.1
-            record = advance(record, CallSeen(False), now, RULES)
-        assert record.retry_at is not None
-        waits.append(record.retry_at - now)
-        while record.state is GateState.OPEN:
-            now += 0.1
-            record = advance(record, Tick(), now, RULES)
-        assert (record.state, record.share) == (GateState.RECOVERING, 0.1)
-    assert waits == pytest.approx([2, 4, 8, 16, 32])
-    assert record.opened_at == pytest.approx(START + 1.0)
-
-
-def test_a_few_failures_among_many_successes_do_not_stop_a_recovery() -> None:
-    record, changes = life("D" + "H" + (".........x " * 100), every_s=0.01)
-    assert changes == ["open@0", *STEPS]
-    assert record.state is GateState.CLOSED
-
-
-def test_a_gate_that_was_closed_for_long_has_no_history() -> None:
-    record = replace(CLOSED, relapses=7, since=START - 61)
-    assert life("x" * 10, record, 0.1)[0].relapses == 1
-    assert life("x" * 10, replace(record, since=START - 10), 0.1)[0].relapses == 8
-
-
-def test_a_provider_that_still_is_down_can_be_brought_back_by_hand_and_is_given_a_trickle() -> None:
-    record, changes = life("D  b" + "D" * 60)
-    assert changes == ["open@0", "recovering@0.1"]
-    assert life("H    ", record, start=START + 90)[1] == STEPS[1:]
-    assert life("xxx", record, start=START + 90)[1] == ["open@0"]
-
-
-def test_a_provider_that_nobody_looks_after_gets_a_trickle() -> None:
-    """Its probes are off: no traffic would mean no news for ever."""
-    record, _ = life("D")
-    blind_from = START + RULES.blind_s
-    assert advance(record, Tick(), blind_from - 0.1, RULES) == record
-    trying = advance(record, Tick(), blind_from, RULES)
-    assert (trying.state, trying.share) == (GateState.RECOVERING, 0.1)
-    assert advance(trying, Tick(), blind_from + 1000, RULES) == trying
-    looked_at = replace(record, checked_at=blind_from - 1)
-    assert advance(looked_at, Tick(), blind_from, RULES) == looked_at
-
-
-def test_what_ended_before_the_gate_moved_or_long_ago_decides_nothing() -> None:
-    moved = replace(CLOSED, since=START)
-    assert advance(moved, CallSeen(False, START - 0.1), START + 1, RULES) == moved
-    assert advance(CLOSED, CallSeen(False, START - 31), START, RULES) == CLOSED
-    assert advance(CLOSED, CallSeen(False, START - 29), START, RULES).breaker.failures_in_row == 1
-
-
-def test_a_switch_is_one_outage_however_often_it_relapses() -> None:
-    record, switches = CLOSED, []
-    for i, sign in enumerate("DH xxx" + " " * 10 + "H    "):
-        after = advance(record, SIGNS[sign], START + i, RULES)
-        if (found := switch_of(record, after)) is not None:
-            switches.append(found)
-        record = after
-    assert switches == [
-        Switch("switched", "openai", "status_down", START, START),
-        Switch("recovered", "openai", "recovered", switches[-1].at, START),
+def test_health_that_confirms_what_calls_have_shown_is_no_second_switch() -> None:
+    fleet = Fleet()
+    fleet.calls(A, *[FAILED] * 5)
+    fleet.says("down")
+    assert fleet.states() == {"openai": "open", "openai/a": "closed"}
+    fleet.says("healthy")
+    fleet.pass_time(10)
+    assert fleet.told == [
+        "switched openai/a consecutive_failures",
+        "recovered openai openai/a recovered",
     ]
 
 
-OBSERVATIONS = st.lists(
+def test_a_model_that_failed_long_before_its_provider_is_another_outage() -> None:
+    fleet = Fleet()
+    fleet.calls(A, *[FAILED] * 5)
+    fleet.now += 60
+    fleet.says("down")
+    assert fleet.told == ["switched openai/a consecutive_failures", "switched openai status_down"]
+
+
+def test_while_a_provider_is_out_its_models_are_not_judged_and_limits_say_nothing_of_it() -> None:
+    fleet = Fleet()
+    fleet.says("down")
+    fleet.calls(A, *[FAILED] * 9)
+    fleet.calls(A, CallSeen(False, None, ErrorClass.RATE_LIMITED, 10.0))
+    assert fleet.states() == {"openai": "open"}
+
+
+def test_a_limit_is_its_models_own() -> None:
+    fleet = Fleet()
+    fleet.calls(A, CallSeen(False, None, ErrorClass.RATE_LIMITED, 10.0))
+    fleet.calls(B, CallSeen(False, None, ErrorClass.RATE_LIMITED, 10.0))
+    assert fleet.states() == {"openai": "closed", "openai/a": "open", "openai/b": "open"}
+    assert fleet.told == ["switched openai/a rate_limited", "switched openai/b rate_limited"]
+
+
+def test_gates_that_never_moved_and_are_idle_are_forgotten() -> None:
+    fleet = Fleet()
+    fleet.calls(A, *[FAILED] * 5)
+    fleet.calls(B, WELL)
+    assert set(without_idle(fleet.records, fleet.now, RULES)) == {"openai", "openai/a", "openai/b"}
+    assert set(without_idle(fleet.records, fleet.now + 60, RULES)) == {"openai", "openai/a"}
+
+
+CALLS = st.tuples(
+    st.sampled_from([A, B, C]),
+    st.one_of(st.booleans().map(CallSeen), st.just(CallSeen(False, None, ErrorClass.RATE_LIMITED, 5.0))),
+)
+EVENTS = st.lists(
     st.tuples(
-        st.one_of(
-            st.sampled_from(["healthy", "degraded", "down", "unknown", "maintenance"]).map(StatusSeen),
-            st.booleans().map(CallSeen),
-            st.sampled_from([OUT, BACK]),
-            st.just(Tick()),
-        ),
-        st.floats(0.001, 50),
+        st.one_of(CALLS, st.sampled_from(["healthy", "down", "degraded"]), st.none()), st.floats(0.01, 20)
     ),
-    max_size=100,
+    max_size=120,
 )
 
 
-def follow(history: list[tuple[Observation, float]]) -> tuple[list[GateRecord], float]:
-    """Every record in turn, and the time at the end."""
-    records, now = [CLOSED], START
-    for observation, wait_s in history:
-        now += wait_s
-        records.append(advance(records[-1], observation, now, RULES))
-    return records, now
-
-
-@given(OBSERVATIONS)
-def test_for_every_history(history: list[tuple[Observation, float]]) -> None:
-    """One state at a time and what belongs to it; sequences count changes; shares climb one step at a time."""
-    for before, after in pairwise(follow(history)[0]):
-        assert after.sequence - before.sequence in (0, 1)
-        changed = (after.state, after.share, after.since) != (before.state, before.share, before.since)
-        assert changed <= (after.sequence > before.sequence)
-        assert (after.opened_at is None) == (after.state is GateState.CLOSED)
-        match after.state:
-            case GateState.CLOSED:
-                assert after.share == 1.0
-                assert before.share in (1.0, RULES.steps[-1])
-            case GateState.OPEN:
-                assert after.share == 0.0
-            case GateState.RECOVERING:
-                position = RULES.steps.index(after.share)
-                assert before.share in (0.0, *RULES.steps[max(0, position - 1) : position + 1])
-                assert before.state is not GateState.CLOSED
-            case state:
-                raise AssertionError(f"a fleet's gate is never {state}")
-
-
-@given(OBSERVATIONS)
-def test_replaying_a_status_changes_nothing_more(history: list[tuple[Observation, float]]) -> None:
-    record, now = CLOSED, START
-    for observation, wait_s in history:
-        now += wait_s
-        record = advance(record, observation, now, RULES)
-        if isinstance(observation, StatusSeen):
-            assert advance(record, observation, now, RULES) == record
-
-
-@given(OBSERVATIONS)
-def test_it_never_stays_open_once_health_says_healthy(history: list[tuple[Observation, float]]) -> None:
-    records, now = follow([*history, (BACK, 0.1)])
-    record = records[-1]
+@settings(deadline=None)
+@given(EVENTS)
+def test_for_every_history_a_provider_that_is_out_speaks_for_its_models(
+    history: list[tuple[tuple[Target, CallSeen] | str | None, float]],
+) -> None:
+    """And what was switched recovers, once everything is well for long enough."""
+    fleet = Fleet()
+    for event, wait_s in history:
+        fleet.now += wait_s
+        match event:
+            case None:
+                fleet.pass_time(0.2)
+            case str():
+                fleet.says(event)
+            case (target, seen):
+                fleet.calls(target, seen)
+        if fleet.records["openai"].state in (GateState.OPEN, GateState.HALF_OPEN):
+            own = [each for key, each in fleet.records.items() if "/" in key]
+            assert all(each.state is GateState.CLOSED for each in own)
+    fleet.says("healthy")
     for _ in range(400):
-        now += 1
-        for observation in (StatusSeen("healthy", checked_at=now), CallSeen(True), Tick()):
-            record = advance(record, observation, now, RULES)
-    assert record.state is GateState.CLOSED
-
-
-@given(OBSERVATIONS)
-def test_an_operators_opening_ends_by_hand_alone(history: list[tuple[Observation, float]]) -> None:
-    record, now = advance(CLOSED, OUT, START, RULES), START
-    for observation, wait_s in history:
-        now += wait_s
-        if not isinstance(observation, OperatorActs):
-            record = advance(record, observation, now, RULES)
-            assert record.state is GateState.OPEN
-
-
-@given(st.lists(st.floats(0.001, 10), max_size=100))
-def test_successes_and_time_alone_never_open(waits: list[float]) -> None:
-    record, now = CLOSED, START
-    for wait_s in waits:
-        now += wait_s
-        record = advance(advance(record, CallSeen(True), now, RULES), Tick(), now, RULES)
-        assert record.state is GateState.CLOSED
+        fleet.now += 1
+        fleet.calls(A, WELL)
+        fleet.calls(B, WELL)
+        fleet.calls(C, WELL)
+        fleet.pass_time(0.1)
+    assert set(fleet.states().values()) == {"closed"}

@@ -88,6 +88,29 @@ def test_a_recovering_provider_gets_its_share_and_is_the_last_resort_of_the_othe
     assert order(plan(view, draw=0.3)) == ["anthropic", "google", "openai"]
 
 
+def test_a_models_gate_is_its_own_and_the_tighter_of_two_gates_counts() -> None:
+    second = replace(A, target=Target("openai", "a2"))
+    both, out = (A, second, B), Gate(GateState.OPEN, 0.0)
+    view = FleetView(target_gates={A.target: out})
+    assert plan(view, candidates=both).steps[0].target == second.target
+    view = FleetView(
+        fleet_gates={"openai": Gate(GateState.RECOVERING, 0.5)},
+        target_gates={A.target: Gate(GateState.RECOVERING, 0.01)},
+    )
+    assert order(plan(view, draw=0.2)) == ["anthropic", "google", "openai"]
+    assert order(plan(view, draw=0.005))[0] == "openai"
+
+
+def test_the_fleet_tries_out_who_is_out_and_a_pin_is_stronger_than_health() -> None:
+    half_open = {A.target: Gate(GateState.HALF_OPEN, 0.0)}
+    tried_out = FleetView(local_gates=half_open, fleet_gates={"openai": Gate(GateState.HALF_OPEN, 0.0)})
+    assert order(plan(tried_out)) == ["anthropic", "google"]
+    pinned = FleetView(
+        status={"openai": "down"}, target_gates={A.target: Gate(GateState.CLOSED, 1.0, None, True)}
+    )
+    assert order(plan(pinned))[0] == "openai"
+
+
 def test_panic_tries_the_soonest_to_be_retried() -> None:
     gates = {
         A.target: Gate(GateState.OPEN, 0.0, 1030.0),
@@ -273,6 +296,7 @@ views = st.builds(
         st.sampled_from(["openai", "anthropic", "google"]), st.sampled_from(["healthy", "down", "degraded"])
     ),
     fleet_gates=st.dictionaries(st.sampled_from(["openai", "anthropic", "google"]), gates),
+    target_gates=st.dictionaries(st.sampled_from([A.target, B.target, C.target]), gates),
     local_gates=st.dictionaries(st.sampled_from([A.target, B.target, C.target]), gates),
     measured=st.just({}),
 )

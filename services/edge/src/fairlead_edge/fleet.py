@@ -16,7 +16,7 @@ import orjson
 from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceSettings, key_hash
 from fairlead_common.decisions.breaker import FRESH, BreakerSettings, BreakerState, admitted, gate, observed
 from fairlead_common.decisions.explain import Explanation, explain
-from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacity, Plan, RouteRequest
+from fairlead_common.decisions.plan import FleetView, GateState, NoCapacity, Plan, RouteRequest
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.scores import UNMEASURED
@@ -34,6 +34,7 @@ from fairlead_models.catalog.catalog import Catalog, entries_of
 from fairlead_models.catalog.entries import Entry
 from nats.aio.client import Client
 
+from fairlead_edge.gates import NO_GATES, Gates, gates_of
 from fairlead_edge.headroom import Headroom
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,9 @@ QUOTA_S = 300.0
 """How long a target without credit rests."""
 MAX_REST_S = 3600.0
 """How long a target rests at most, whatever the provider says."""
+ALONE_S = 90.0
+"""Without the bus for this long, what the fleet said of its providers is no longer believed: our own breakers judge."""
+NOTHING_KNOWN: Mapping[str, str] = {}
 MAX_BREAKERS = 4096
 """Callers may name any model of a provider; the breakers used longest ago are forgotten."""
 
@@ -75,7 +79,7 @@ class Fleet:
         self.qualities: dict[int, QualityTable] = {}
         self.policies: dict[int, PolicySnapshot] = {}
         self._status: dict[str, str] = {}
-        self._fleet_gates: dict[str, Gate] = {}
+        self._gates = Gates()
         self._measured: dict[Target, Measured] = {}
         self._ttft_p95_s: dict[Target, float] = {}
         self._breakers: OrderedDict[Target, BreakerState] = OrderedDict()
@@ -173,11 +177,14 @@ class Fleet:
     def view(self, workspace_id: int, now: float) -> FleetView:
         """What routing needs for a request of a workspace, as of now (Unix seconds)."""
         local = {target: gate(state, now, self.breaker_settings) for target, state in self._unwell.items()}
+        self._gates = self._gates.at(now)
+        alone = self.failover.age_s > ALONE_S
         return FleetView(
-            self._status,
-            self._fleet_gates,
-            local,
-            self._measured,
+            status=NOTHING_KNOWN if alone else self._status,
+            fleet_gates=NO_GATES.providers if alone else self._gates.providers,
+            target_gates=NO_GATES.targets if alone else self._gates.targets,
+            local_gates=local,
+            measured=self._measured,
             in_flight=self.in_flight,
             headroom=self.headroom.shares(now),
             prices=self._prices,
@@ -293,12 +300,12 @@ class Fleet:
         self.policies = {
             each.workspace_id: each for each in self.failover.values() if isinstance(each, PolicySnapshot)
         }
-        self._fleet_gates = {
-            provider: Gate(found.state, found.share, found.retry_at.timestamp() if found.retry_at else None)
-            for each in self.failover.values()
-            if isinstance(each, FleetSnapshot)
-            for provider, found in each.gates.items()
-        }
+        before, now = self._gates, self.clock()
+        fleet = next((each for each in self.failover.values() if isinstance(each, FleetSnapshot)), None)
+        self._gates = gates_of(fleet.gates, now) if fleet is not None else NO_GATES
+        for target in [target for target in self._unwell if before.closed_to(target)]:
+            if not self._gates.closed_to(target):
+                self._keep(target, FRESH)  # what the fleet's trial has shown need not be found out here again
 
     def _quality_changed(self, key: str) -> None:
         self.qualities = dict(self.quality.values())

@@ -1,11 +1,13 @@
 """The operations failover answers; errors become refusals here and nowhere else."""
 
 import asyncio
+import time
 
 from fairlead_common.bus.rpc import Empty, RpcError
+from fairlead_common.decisions.gates import HoldKind
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.operations import failover as ops
-from fairlead_common.snapshots.failover import FleetSnapshot
+from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot
 from fairlead_common.snapshots.loop import SnapshotLoop
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from nats.aio.client import Client
@@ -14,7 +16,8 @@ from nats.errors import NoRespondersError
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from fairlead_failover.controller import ACT_SUBJECT, FLEET_KEY, JOB
+from fairlead_failover.acts import ACT_SUBJECT, Act
+from fairlead_failover.controller import FLEET_KEY, JOB
 from fairlead_failover.records import policy_of
 from fairlead_failover.store import FailoverStore
 
@@ -76,37 +79,29 @@ class FailoverApi:
         snapshot = FleetSnapshot.model_validate_json(found[1]) if found else FleetSnapshot(version=0)
         lease = await self._leases.read(JOB)
         gates = [
-            ops.GateOut(
-                provider=provider,
-                state=gate.state.value,
-                share=gate.share,
-                since=gate.since,
-                reason=gate.reason,
-                sequence=gate.sequence,
-                status=_status_word(await self._status.read(provider)),
-            )
-            for provider, gate in sorted({**snapshot.closed, **snapshot.gates}.items())
+            _gate(key, gate, _status_word(await self._status.read(key.partition("/")[0])))
+            for key, gate in sorted({**snapshot.closed, **snapshot.gates}.items())
         ]
         controller = lease[1].decode().partition(":")[0] or None if lease else None
         return ops.FailoverState(controller=controller, gates=gates)
 
-    async def open(self, request: ops.SwitchIn) -> ops.FailoverState:
-        """Take a provider out by hand."""
-        return await self._act("open", request)
+    async def hold(self, request: ops.Hold) -> ops.FailoverState:
+        """Force a switch, drain, or pin, until a time."""
+        until = ends_at(request, time.time())
+        act = Act(key=request.key, kind=HoldKind(request.kind), until=until, reason=request.reason)
+        return await self._act(request.provider, act)
 
-    async def recover(self, request: ops.SwitchIn) -> ops.FailoverState:
-        """Bring a provider back by hand."""
-        return await self._act("recover", request)
+    async def release(self, request: ops.TargetIn) -> ops.FailoverState:
+        """End a hold, or bring back by hand what is open."""
+        return await self._act(request.provider, Act(key=request.key, kind=None, reason=request.reason))
 
-    async def _act(self, verb: str, request: ops.SwitchIn) -> ops.FailoverState:
-        if request.provider not in self._providers:
+    async def _act(self, provider: str, act: Act) -> ops.FailoverState:
+        if provider not in self._providers:
             known = ", ".join(sorted(self._providers))
             raise RpcError(
-                404,
-                "unknown_provider",
-                f"provider '{request.provider}' is not configured; configured are {known}",
+                404, "unknown_provider", f"provider '{provider}' is not configured; configured are {known}"
             )
-        await self._ask_controller(f"{verb} {request.provider} {request.reason}".encode())
+        await self._ask_controller(act.model_dump_json().encode())
         return await self.state(Empty())
 
     async def _ask_controller(self, body: bytes) -> None:
@@ -162,6 +157,37 @@ class Policies:
         for key in await self._publisher.keys():
             if key.startswith(POLICY) and key not in policies:
                 await self._publisher.delete(key)
+
+
+def ends_at(hold: ops.Hold, now: float) -> float:
+    """Unix time of the end. Raises RpcError when that is past, or further away than holds may last."""
+    if hold.ends_at is None:
+        return now + (hold.duration_s or ops.DEFAULT_HOLD_S)
+    until = hold.ends_at.timestamp()
+    if not now < until <= now + ops.MAX_HOLD_S:
+        days = ops.MAX_HOLD_S / 86400
+        raise RpcError(
+            422, "bad_end", f"ends_at must lie in the future, by at most {days:g} days; found {hold.ends_at}"
+        )
+    return until
+
+
+def _gate(key: str, gate: FleetGate, status: str) -> ops.GateOut:
+    provider, _, model = key.partition("/")
+    return ops.GateOut(
+        provider=provider,
+        model=model or None,
+        state=gate.state.value,
+        share=gate.share,
+        since=gate.since,
+        retry_at=gate.retry_at,
+        cause=gate.cause or None,
+        reason=gate.reason,
+        sequence=gate.sequence,
+        status=status,
+        hold=gate.hold,
+        hold_until=gate.hold_until,
+    )
 
 
 def _config(row: RowMapping) -> ops.FailoverConfig:

@@ -1,4 +1,5 @@
-"""The fleet's gates, decided by one replica at a time: it hears status and calls, and tells every edge.
+"""The fleet's gates, decided by one replica at a time: it hears status and calls, tries out who may be well again, and
+tells every edge.
 
 A decision is published to the edges first and saved afterwards: the database being away must not keep traffic on a dead
 provider. The snapshot carries what may not be saved yet, so that the next controller saves it when this one dies.
@@ -15,28 +16,24 @@ from typing import Final
 
 from fairlead_common.bus.frames import FrameReader, Heard
 from fairlead_common.bus.redelivery import is_away
+from fairlead_common.decisions.gates import CallSeen, GateRecord, GateSettings, Observation, StatusSeen, Tick
 from fairlead_common.decisions.plan import GateState
+from fairlead_common.decisions.targets import Target
+from fairlead_common.events.calls import Attempt
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.leases import Held, Lease
+from fairlead_common.outcomes import ErrorClass
 from fairlead_common.service import retrying
-from fairlead_common.snapshots.failover import FleetSnapshot, UnsavedGate
+from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot, UnsavedGate
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from fairlead_failover.domain import (
-    CallSeen,
-    GateRecord,
-    GateSettings,
-    Observation,
-    OperatorActs,
-    StatusSeen,
-    Tick,
-    advance,
-    switch_of,
-)
+from fairlead_failover.acts import ACT_SUBJECT, Act
+from fairlead_failover.domain import MAX_GATES, OUT, Moved, observe, observe_call, without_idle
+from fairlead_failover.probes import Prober
 from fairlead_failover.records import from_snapshot, policy_of, switch_to_snapshot, to_snapshot
 from fairlead_failover.store import FailoverStore
 from fairlead_failover.switches import FailoverEvent, recovered, switched
@@ -50,12 +47,13 @@ VERIFY_S: Final = 5.0
 BEGIN_S: Final = 2.0
 """At most this long a new controller waits for what there is to hear, and for the database."""
 ACTED_S: Final = 2.5
+TRIAL_PAUSE_S: Final = 1.0
+"""At least this long between two trials of one gate, should the result of the first not have moved it."""
 SAVE_AGAIN_S: Final = 1.0
 REMEMBERED: Final = 64
 """Outcomes per provider that a replica on stand-by keeps."""
 UNSAVED_KEPT: Final = 500
 FLEET_KEY: Final = "fleet"
-ACT_SUBJECT: Final = "rpc.failover.act"
 
 
 @dataclass
@@ -76,12 +74,15 @@ class Controller:
         owner: str,
         providers: Iterable[str],
         settings: GateSettings,
+        prober: Prober,
         wake_relay: Callable[[], None],
     ) -> None:
         self._client = client
         self._store = store
         self._providers = frozenset(providers)
         self._settings = settings
+        self._prober = prober
+        self._trials: set[str] = set()
         self._wake_relay = wake_relay
         self._lease = Lease(client, JOB, owner)
         self._publisher = SnapshotPublisher(client, "failover")
@@ -89,7 +90,7 @@ class Controller:
         self._status = SnapshotFollower(
             "provider-status", ProviderStatus.model_validate_json, on_change=self._status_changed
         )
-        self._recent = {name: deque[CallSeen](maxlen=REMEMBERED) for name in self._providers}
+        self._recent = {name: deque[tuple[Target, CallSeen]](maxlen=REMEMBERED) for name in self._providers}
         self._records: dict[str, GateRecord] = {}
         self._unsaved: list[UnsavedGate] = []
         self._version = 0
@@ -113,11 +114,13 @@ class Controller:
                 group.create_task(self._publish())
                 group.create_task(self._save())
                 while True:
-                    for provider in self._providers:
-                        self._observe(provider, Tick(), time.time())
+                    self._tick(time.time())
+                    for record in self._half_open():
+                        group.create_task(self._try_out(record))
                     await asyncio.sleep(TICK_S)
         finally:
             self._controlling = False
+            self._trials.clear()
             try:
                 await subscription.unsubscribe()
             except NatsError:
@@ -138,8 +141,8 @@ class Controller:
         self._changed.set()
         for provider in self._providers:
             self._status_changed(provider)
-            for seen in self._recent[provider]:
-                self._observe(provider, seen, time.time())
+            for target, seen in self._recent[provider]:
+                self._move(observe_call(self._records, target, seen, time.time(), self._settings))
 
     async def _load(self) -> None:
         """The newer of what was published and what was saved. The database is waited for only when it alone can know."""
@@ -148,16 +151,16 @@ class Controller:
         if published is not None:
             snapshot = FleetSnapshot.model_validate_json(published[1])
         records = {
-            provider: from_snapshot(provider, found)
-            for provider, found in {**snapshot.closed, **snapshot.gates}.items()
+            key: from_snapshot(key, found) for key, found in {**snapshot.closed, **snapshot.gates}.items()
         }
         saved = await self._saved(wait=published is None)
         for record in saved:
-            if record.provider not in records or records[record.provider].sequence < record.sequence:
-                records[record.provider] = record
-        sequences = {record.provider: record.sequence for record in saved}
+            if record.key not in records or records[record.key].sequence < record.sequence:
+                records[record.key] = record
+        sequences = {record.key: record.sequence for record in saved}
         self._version, self._told = snapshot.version, Told()
-        self._records = {name: records.get(name, GateRecord(name)) for name in self._providers}
+        known = {key: each for key, each in records.items() if key.partition("/")[0] in self._providers}
+        self._records = {**{name: GateRecord(name) for name in self._providers}, **known}
         self._unsaved = [
             each for each in snapshot.unsaved if each.gate.sequence > sequences.get(each.provider, 0)
         ]
@@ -186,20 +189,19 @@ class Controller:
         now = time.time()
         for each in heard:
             for _, attempt, ended_at in each.attempts():
-                error = attempt.error_class
-                if attempt.provider in self._providers and (error is None or error.counts_against_provider):
-                    seen = CallSeen(error is None, min(ended_at, now))
-                    self._recent[attempt.provider].append(seen)
+                seen = seen_of(attempt, min(ended_at, now))
+                if attempt.provider in self._providers and seen is not None:
+                    target = Target(attempt.provider, attempt.model)
+                    self._recent[attempt.provider].append((target, seen))
                     if self._controlling:
-                        self._observe(attempt.provider, seen, now)
+                        self._move(observe_call(self._records, target, seen, now, self._settings))
 
     async def _act(self, message: Msg) -> None:
         """An operator's hand. The answer comes when the edges have been told."""
-        verb, _, rest = message.data.decode().partition(" ")
-        provider, _, reason = rest.partition(" ")
-        if provider not in self._providers or not self._lease.sure:
+        act = Act.model_validate_json(message.data)
+        if act.key.partition("/")[0] not in self._providers or not self._lease.sure:
             return
-        self._observe(provider, OperatorActs(verb == "open", reason), time.time())
+        self._observe(act.key, act.observation(), time.time())
         wanted = self._told.changes
         try:
             async with asyncio.timeout(ACTED_S), self._news:
@@ -209,20 +211,50 @@ class Controller:
             return
         await message.respond(b"ok")
 
-    def _observe(self, provider: str, observation: Observation, now: float) -> None:
-        """Advance one gate; a change goes to the edges, and then to the log."""
-        before = self._records[provider]
-        after = advance(before, observation, now, self._settings)
-        self._records[provider] = after
-        if after.sequence == before.sequence:
+    def _tick(self, now: float) -> None:
+        if len(self._records) > MAX_GATES:
+            self._records = without_idle(self._records, now, self._settings)
+        moving = [
+            key
+            for key, each in self._records.items()
+            if each.state is not GateState.CLOSED or each.hold is not None
+        ]
+        for key in moving:
+            self._observe(key, Tick(), now)
+
+    def _half_open(self) -> list[GateRecord]:
+        """Gates that wait for a trial, and whose trial is not under way."""
+        return [
+            each
+            for key, each in self._records.items()
+            if each.state is GateState.HALF_OPEN and key not in self._trials
+        ]
+
+    async def _try_out(self, record: GateRecord) -> None:
+        target = self._prober.target_of(record)
+        if target is None:
             return
-        logger.warning("%s: %s (%.0f%%): %s", provider, after.state, after.share * 100, after.reason)
-        switch = switch_of(before, after)
-        out = tuple(name for name, each in self._records.items() if each.state is GateState.OPEN)
-        told = switch_to_snapshot(switch, out, self._version + 1) if switch is not None else None
-        self._keep(UnsavedGate(provider=provider, gate=to_snapshot(after), switch=told))
-        self._told.changes += 1
-        self._changed.set()
+        self._trials.add(record.key)
+        try:
+            await self._prober.probe(target)
+            await asyncio.sleep(TRIAL_PAUSE_S)
+        finally:
+            self._trials.discard(record.key)
+
+    def _observe(self, key: str, observation: Observation, now: float) -> None:
+        self._move(observe(self._records, key, observation, now, self._settings))
+
+    def _move(self, moved: Sequence[Moved]) -> None:
+        """A change of a gate goes to the edges, and then to the log."""
+        for each in moved:
+            self._records[each.record.key] = each.record
+        for record, switch in ((each.record, each.switch) for each in moved if each.changed):
+            logger.warning("%s: %s (%.0f%%): %s", record.key, record.state, record.share * 100, record.reason)
+            out = tuple(key for key, gate in self._records.items() if gate.state in OUT)
+            told = switch_to_snapshot(switch, out, self._version + 1) if switch is not None else None
+            self._keep(UnsavedGate(provider=record.key, gate=to_snapshot(record), switch=told))
+            self._told.changes += 1
+            self._changed.set()
 
     def _keep(self, change: UnsavedGate) -> None:
         """A later change of a gate stands for the earlier ones, unless the log must tell of them."""
@@ -268,13 +300,11 @@ class Controller:
         return True
 
     def _snapshot(self) -> FleetSnapshot:
-        moved = {
-            name: to_snapshot(record) for name, record in sorted(self._records.items()) if record.sequence
-        }
+        moved = {key: to_snapshot(record) for key, record in sorted(self._records.items()) if record.sequence}
         return FleetSnapshot(
             version=self._version,
-            gates={name: gate for name, gate in moved.items() if gate.state is not GateState.CLOSED},
-            closed={name: gate for name, gate in moved.items() if gate.state is GateState.CLOSED},
+            gates={key: gate for key, gate in moved.items() if _concerns_edges(gate)},
+            closed={key: gate for key, gate in moved.items() if not _concerns_edges(gate)},
             unsaved=tuple(self._unsaved),
         )
 
@@ -302,6 +332,21 @@ class Controller:
         if change.switch is None:
             return []
         if change.switch.kind == "recovered":
-            return recovered(change.provider, change.switch, await self._store.open_switches(change.provider))
+            keys = [change.provider, *change.switch.models]
+            return recovered(change.switch, await self._store.open_switches(keys))
         policies = {row["workspace_id"]: policy_of(row) for row in await self._store.configs()}
         return switched(change.provider, change.switch, policies, await self._store.workspaces())
+
+
+def seen_of(attempt: Attempt, ended_at: float) -> CallSeen | None:
+    """What an attempt says of its target; None = nothing: a caller's own error, or a model that does not exist."""
+    error = attempt.error_class
+    if error in (ErrorClass.RATE_LIMITED, ErrorClass.QUOTA_EXHAUSTED):
+        return CallSeen(False, ended_at, error, attempt.retry_after_s)
+    if error is ErrorClass.NOT_FOUND or (error is not None and not error.counts_against_provider):
+        return None
+    return CallSeen(error is None, ended_at)
+
+
+def _concerns_edges(gate: FleetGate) -> bool:
+    return gate.state is not GateState.CLOSED or gate.hold is not None

@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime
 
+from fairlead_common.decisions.gates import Cause, GateRecord, Hold, HoldKind, Switch
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.snapshots.failover import FleetGate, FleetSwitch, PolicySnapshot
 from sqlalchemy import RowMapping
-
-from fairlead_failover.domain import GateRecord, Switch
 
 
 def to_snapshot(record: GateRecord) -> FleetGate:
@@ -15,53 +14,46 @@ def to_snapshot(record: GateRecord) -> FleetGate:
         state=record.state,
         share=record.share,
         since=time_of(record.since),
-        retry_at=None if record.retry_at is None else time_of(record.retry_at),
+        retry_at=_time(record.retry_at),
         reason=record.reason,
         sequence=record.sequence,
-        cause=record.cause,
-        opened_at=None if record.opened_at is None else time_of(record.opened_at),
-        by_operator=record.by_operator,
+        cause=record.cause or "",
+        opened_at=_time(record.opened_at),
+        failing_since=_time(record.failing_since),
+        hold=record.hold.kind.value if record.hold is not None else None,
+        hold_until=_time(record.hold.until) if record.hold is not None else None,
         relapses=record.relapses,
+        setbacks=record.setbacks,
+        models=record.models,
         status=record.status,
     )
 
 
-def from_snapshot(provider: str, found: FleetGate) -> GateRecord:
+def from_snapshot(key: str, found: FleetGate) -> GateRecord:
     """To go on from."""
     opened_at = found.opened_at or (None if found.state is GateState.CLOSED else found.since)
     return GateRecord(
-        provider=provider,
+        key,
         state=found.state,
         share=found.share,
         since=found.since.timestamp(),
-        retry_at=None if found.retry_at is None else found.retry_at.timestamp(),
+        retry_at=_seconds(found.retry_at),
         reason=found.reason,
-        cause=found.cause,
+        cause=Cause(found.cause) if found.cause else None,
         sequence=found.sequence,
-        opened_at=None if opened_at is None else opened_at.timestamp(),
+        opened_at=_seconds(opened_at),
+        failing_since=_seconds(found.failing_since),
         status=found.status,
-        by_operator=found.by_operator,
+        hold=_hold(found),
         relapses=found.relapses,
+        setbacks=found.setbacks,
+        models=found.models,
     )
 
 
 def from_row(row: RowMapping) -> GateRecord:
     """To go on from."""
-    detail = row["detail"]
-    return GateRecord(
-        provider=row["provider"],
-        state=GateState(row["state"]),
-        share=row["share"],
-        since=row["since"].timestamp(),
-        retry_at=row["retry_at"].timestamp() if row["retry_at"] else None,
-        reason=row["reason"],
-        cause=detail.get("cause", ""),
-        sequence=row["sequence"],
-        opened_at=detail.get("opened_at"),
-        status=detail.get("status", "unknown"),
-        by_operator=detail.get("by_operator", False),
-        relapses=detail.get("relapses", 0),
-    )
+    return from_snapshot(row["key"], FleetGate.model_validate(row["detail"]))
 
 
 def switch_to_snapshot(switch: Switch, out: tuple[str, ...], version: int) -> FleetSwitch:
@@ -71,6 +63,8 @@ def switch_to_snapshot(switch: Switch, out: tuple[str, ...], version: int) -> Fl
         cause=switch.cause,
         at=time_of(switch.at),
         opened_at=time_of(switch.opened_at),
+        failing_since=_time(switch.failing_since),
+        models=switch.models,
         out=out,
         version=version,
     )
@@ -91,3 +85,17 @@ def policy_of(row: RowMapping) -> PolicySnapshot:
 def time_of(unix_s: float) -> datetime:
     """Unix seconds as an aware time."""
     return datetime.fromtimestamp(unix_s, UTC)
+
+
+def _hold(found: FleetGate) -> Hold | None:
+    if found.hold is None or found.hold_until is None:
+        return None
+    return Hold(HoldKind(found.hold), found.hold_until.timestamp())
+
+
+def _time(unix_s: float | None) -> datetime | None:
+    return None if unix_s is None else time_of(unix_s)
+
+
+def _seconds(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()

@@ -1,17 +1,18 @@
 """What failover keeps in Postgres: policies, gates, the log of switches."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fairlead_common.db import outbox
 from fairlead_common.db.database import Database
+from fairlead_common.decisions.gates import GateRecord
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.operations.failover import FailoverConfigIn
 from fairlead_common.snapshots.failover import FleetGate
 from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fairlead_failover.domain import GateRecord
 from fairlead_failover.records import from_row
 from fairlead_failover.switches import FailoverEvent
 
@@ -69,51 +70,41 @@ class FailoverStore:
 
     async def gates(self) -> list[GateRecord]:
         """Gates as they were last saved."""
-        rows = await self._rows(
-            "SELECT provider, state, share, since, retry_at, reason, sequence, detail FROM failover_gate"
-        )
-        return [from_row(row) for row in rows]
+        return [from_row(row) for row in await self._rows("SELECT key, detail FROM failover_gate")]
 
-    async def save(self, provider: str, gate: FleetGate, events: list[FailoverEvent]) -> None:
+    async def save(self, key: str, gate: FleetGate, events: list[FailoverEvent]) -> None:
         """The gate, the log and the events, all or nothing; an older sequence than the saved one changes nothing."""
         async with self._database.transaction() as session:
             saved = await _execute(
                 session,
-                "INSERT INTO failover_gate (provider, state, share, since, retry_at, reason, sequence, detail) VALUES"
-                " (:provider, :state, :share, :since, :retry_at, :reason, :sequence, CAST(:detail AS jsonb))"
-                " ON CONFLICT (provider) DO UPDATE SET state = excluded.state, share = excluded.share,"
+                "INSERT INTO failover_gate (key, state, share, since, retry_at, reason, sequence, detail) VALUES"
+                " (:key, :state, :share, :since, :retry_at, :reason, :sequence, CAST(:detail AS jsonb))"
+                " ON CONFLICT (key) DO UPDATE SET state = excluded.state, share = excluded.share,"
                 " since = excluded.since, retry_at = excluded.retry_at, reason = excluded.reason,"
                 " sequence = excluded.sequence, detail = excluded.detail"
-                " WHERE failover_gate.sequence < excluded.sequence RETURNING provider",
-                provider=provider,
+                " WHERE failover_gate.sequence < excluded.sequence RETURNING key",
+                key=key,
                 state=gate.state.value,
                 share=gate.share,
                 since=gate.since,
                 retry_at=gate.retry_at,
                 reason=gate.reason,
                 sequence=gate.sequence,
-                detail=json.dumps(
-                    {
-                        "cause": gate.cause,
-                        "opened_at": None if gate.opened_at is None else gate.opened_at.timestamp(),
-                        "by_operator": gate.by_operator,
-                        "relapses": gate.relapses,
-                        "status": gate.status,
-                    }
-                ),
+                detail=gate.model_dump_json(),
             )
             if saved:
                 for event in events:
                     await _log(session, event)
                     await outbox.put(session, "failover", event)
 
-    async def open_switches(self, provider: str) -> list[RowMapping]:
-        """Per workspace the last switch away from ``provider`` that nothing has ended yet."""
+    async def open_switches(self, keys: Sequence[str]) -> list[RowMapping]:
+        """Per workspace the last switches away from any of ``keys`` that nothing has ended yet."""
         return await self._rows(
-            "SELECT DISTINCT ON (workspace_id) workspace_id, event_id, to_target FROM failover_event AS switched"
-            " WHERE kind = 'switched' AND from_target = :provider AND NOT EXISTS (SELECT FROM failover_event"
-            " WHERE switched_event_id = switched.event_id) ORDER BY workspace_id, occurred_at DESC",
-            provider=provider,
+            "SELECT DISTINCT ON (workspace_id, from_target) workspace_id, event_id, from_target, to_target"
+            " FROM failover_event AS switched"
+            " WHERE kind = 'switched' AND from_target = ANY(:keys) AND NOT EXISTS (SELECT FROM failover_event"
+            " WHERE switched_event_id = switched.event_id) ORDER BY workspace_id, from_target, occurred_at DESC",
+            keys=list(keys),
         )
 
     async def log(self, workspace_id: int, provider: str | None, limit: int) -> list[RowMapping]:

@@ -14,15 +14,15 @@ FailoverEvent = FailoverSwitched | FailoverRecovered
 
 
 def switched(
-    provider: str, switch: FleetSwitch, policies: Mapping[int, PolicySnapshot], workspaces: Iterable[int]
+    key: str, switch: FleetSwitch, policies: Mapping[int, PolicySnapshot], workspaces: Iterable[int]
 ) -> list[FailoverEvent]:
     """Traffic was moved away, in every workspace that has failover."""
     return [
         FailoverSwitched(
             **stamp(switch.at),
             workspace_id=workspace_id,
-            from_target=provider,
-            to_target=stand_in(provider, switch.out, policies.get(workspace_id)),
+            from_target=key,
+            to_target=stand_in(key, switch.out, policies.get(workspace_id)),
             cause=switch.cause,
             version=switch.version,
         )
@@ -31,14 +31,14 @@ def switched(
     ]
 
 
-def recovered(provider: str, switch: FleetSwitch, open_switches: Iterable[RowMapping]) -> list[FailoverEvent]:
+def recovered(switch: FleetSwitch, open_switches: Iterable[RowMapping]) -> list[FailoverEvent]:
     """All traffic is back, in every workspace from which it was moved."""
     return [
         FailoverRecovered(
             **stamp(switch.at),
             workspace_id=row["workspace_id"],
             from_target=row["to_target"],
-            to_target=provider,
+            to_target=row["from_target"],
             switched_event_id=row["event_id"],
             down_s=round((switch.at - switch.opened_at).total_seconds(), 3),
             version=switch.version,
@@ -47,7 +47,7 @@ def recovered(provider: str, switch: FleetSwitch, open_switches: Iterable[RowMap
     ]
 
 
-def stand_in(provider: str, out: Iterable[str], policy: PolicySnapshot | None) -> str:
+def stand_in(key: str, out: Iterable[str], policy: PolicySnapshot | None) -> str:
     """The first of the policy's fallback providers whose gate is not open."""
-    named = policy.fallback_providers if policy is not None else ()
-    return next((name for name in named if name != provider and name not in set(out)), ANY_EQUIVALENT)
+    named, gone = (policy.fallback_providers if policy is not None else ()), {*out, key.partition("/")[0]}
+    return next((name for name in named if name not in gone), ANY_EQUIVALENT)

@@ -238,7 +238,7 @@ def _first_return(heard: Sequence[Heard], provider: str, after: float) -> float:
                 for name, gate in each.body.get("gates", {}).items()
                 if name.partition("/")[0] == provider
             ]
-            if GateState.OPEN.value in states:
+            if GateState.OPEN.value in states or GateState.HALF_OPEN.value in states:
                 was_open = True
             elif was_open:
                 return each.at

@@ -92,8 +92,8 @@ ROLES: Final = (
     ),
     Role(
         "failover",
-        "decides the fleet's gates",
-        publishes=(SWITCHED, RECOVERED, ALERTS),
+        "decides the fleet's gates, and tries out who may be well again",
+        publishes=(SWITCHED, RECOVERED, ALERTS, CALLS),
         hears=(CALLS, STATUS),
         replays=("CALLS", "STATUS"),
         owns=("failover",),

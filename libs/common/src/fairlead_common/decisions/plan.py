@@ -43,6 +43,8 @@ class Gate:
     """0 to 1: below 1 only while recovering."""
     retry_at: float | None = None
     """Unix time at which an open gate is tried again; None = unknown."""
+    pinned: bool = False
+    """An operator wants the traffic here, whatever health says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class FleetView:
     """provider to healthy, degraded, down, unknown, maintenance."""
     fleet_gates: Mapping[str, Gate] = field(default_factory=dict)
     """provider to the fleet's gate, from failover."""
+    target_gates: Mapping[Target, Gate] = field(default_factory=dict)
+    """target to the fleet's gate of this model alone."""
     local_gates: Mapping[Target, Gate] = field(default_factory=dict)
     """target to this process's own breaker."""
     measured: Mapping[Target, Measured] = field(default_factory=dict)

@@ -30,7 +30,7 @@ from fairlead_common.decisions.plan import (
 )
 from fairlead_common.decisions.strategies import Ordered, order
 from fairlead_common.decisions.table import CompiledRule, CompiledTable, Lineup, Resolve
-from fairlead_common.decisions.targets import Entrant
+from fairlead_common.decisions.targets import Entrant, Target
 from fairlead_common.snapshots.failover import PolicySnapshot
 
 MAX_TOKENS = 2**62
@@ -116,10 +116,10 @@ def _ordinary(
         return None
     if view.headroom and min(view.headroom.values()) <= 0.0:
         return None
-    known = (view.status, view.fleet_gates, policy)
+    known = (view.status, view.fleet_gates, view.target_gates, policy)
     standing = lineup.standing
     if standing is None or any(a is not b for a, b in zip(standing[0], known, strict=True)):
-        if any(0.0 < gate.share < 1.0 for gate in view.fleet_gates.values()):
+        if any(0.0 < gate.share < 1.0 for gate in (*view.fleet_gates.values(), *view.target_gates.values())):
             return None
         windows = [each.candidate.context_window for each in lineup.entrants]
         least = min((window for window in windows if window is not None), default=MAX_TOKENS)
@@ -192,9 +192,7 @@ class _Field:
         if why is not None:
             self.excluded.append(Excluded(entrant.candidate.target, why))
             self.out.append((retry_at, len(self.out), entrant))
-        elif (gates := self.view.fleet_gates) and self.draw >= gates.get(
-            entrant.candidate.target.provider, CLOSED
-        ).share:
+        elif self.draw >= _fleet_gate(self.view, entrant.candidate.target).share:
             self.reserve.append(entrant)
         else:
             (self.well if named else self.others).append(entrant)
@@ -290,16 +288,26 @@ def _out_for_now(
     local = view.local_gates.get(target, CLOSED)
     if local.state is GateState.OPEN:
         return "this process's breaker is open", local.retry_at or float("inf")
-    if local.state is GateState.HALF_OPEN:
-        return None, 0.0  # a trial costs the caller nothing that failover cannot hide, and tells us the truth
-    fleet = view.fleet_gates.get(target.provider, CLOSED)
-    if fleet.state is GateState.OPEN:
+    fleet = _fleet_gate(view, target)
+    if fleet.share <= 0.0:
         return "the fleet's breaker is open", fleet.retry_at or float("inf")
+    if fleet.pinned or local.state is GateState.HALF_OPEN:
+        return None, 0.0  # a trial costs the caller nothing that failover cannot hide, and tells us the truth
     if view.status.get(target.provider) == "down" and fleet.state is not GateState.RECOVERING:
         return "the provider is down", float("inf")
     if view.headroom and view.headroom.get(target, 1.0) <= 0.0:
         return "its rate limit is used up", float("inf")
     return _beyond_policy(entrant, policy, view) if policy is not None and policy.conditions else None, 0.0
+
+
+def _fleet_gate(view: FleetView, target: Target) -> Gate:
+    """The gate of the provider or of the model, whichever lets less through."""
+    if not view.fleet_gates and not view.target_gates:
+        return CLOSED
+    wide, own = view.fleet_gates.get(target.provider, CLOSED), view.target_gates.get(target, CLOSED)
+    if wide.share == own.share:
+        return wide if wide.pinned else own
+    return wide if wide.share < own.share else own
 
 
 def _beyond_policy(entrant: Entrant, policy: PolicySnapshot, view: FleetView) -> str | None:

@@ -1,4 +1,4 @@
-"""What became of every request and of every attempt at a provider. Sources: the edges, abtest's workers, health's probes."""
+"""What became of every request and every attempt. Sources: edges, abtest's workers, health's probes, failover's trials."""
 
 from enum import StrEnum
 from typing import ClassVar

@@ -1,10 +1,14 @@
 """What the failover service answers."""
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from typing import Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from fairlead_common.bus.rpc import Empty, Operation
 
 SERVICE = "failover"
+MAX_HOLD_S: Final = 30 * 86400.0
+DEFAULT_HOLD_S: Final = 3600.0
 
 
 class FailoverConditions(BaseModel):
@@ -54,31 +58,63 @@ class OfWorkspace(BaseModel):
 
 
 class GateOut(BaseModel):
-    """The fleet's breaker of one provider."""
+    """The fleet's breaker of one provider, or of one model at a provider."""
 
     provider: str
+    model: str | None = Field(default=None, description="null: the whole provider")
     state: str
     share: float = Field(description="share of its traffic that it gets, 0 to 1")
     since: AwareDatetime
+    retry_at: AwareDatetime | None = Field(default=None, description="when an open gate is tried again")
+    cause: str | None = Field(default=None, description="of the last opening, while not closed")
     reason: str
     sequence: int
-    status: str = Field(description="what health says of it")
+    status: str = Field(description="what health says of the provider")
+    hold: str | None = Field(default=None, description="out, drain or pin: an operator's hand")
+    hold_until: AwareDatetime | None = None
 
 
 class FailoverState(BaseModel):
-    """All providers that were ever seen; one that is missing is closed."""
+    """All gates that ever moved; one that is missing is closed."""
 
     controller: str | None = Field(description="the replica that decides now")
     gates: list[GateOut]
 
 
-class SwitchIn(BaseModel):
-    """An operator takes a provider out, or brings it back."""
+class TargetIn(BaseModel):
+    """Whose gate an operator moves, and why."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    provider: str
+    provider: str = Field(min_length=1, max_length=100)
+    model: str | None = Field(
+        default=None, min_length=1, max_length=200, description="null: the whole provider"
+    )
     reason: str = Field(min_length=3, max_length=300)
+
+    @property
+    def key(self) -> str:
+        """provider, or provider/model."""
+        return self.provider if self.model is None else f"{self.provider}/{self.model}"
+
+
+class HoldIn(TargetIn):
+    """An operator's hand on a gate, which ends by itself: after ``duration_s``, or at ``ends_at``."""
+
+    duration_s: float | None = Field(default=None, gt=0, le=MAX_HOLD_S, description="default: one hour")
+    ends_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _one_end(self) -> "HoldIn":
+        if self.duration_s is not None and self.ends_at is not None:
+            raise ValueError("give duration_s or ends_at, not both")
+        return self
+
+
+class Hold(HoldIn):
+    """``out`` forces a switch, ``drain`` sends no new traffic, ``pin`` keeps all traffic there."""
+
+    kind: Literal["out", "drain", "pin"]
 
 
 class EventOut(BaseModel):
@@ -123,7 +159,7 @@ GET_CONFIG = Operation(SERVICE, "get_config", OfWorkspace, FailoverConfig)
 PUT_CONFIG = Operation(SERVICE, "put_config", PutConfig, FailoverConfig)
 DELETE_CONFIG = Operation(SERVICE, "delete_config", OfWorkspace, Empty)
 STATE = Operation(SERVICE, "state", Empty, FailoverState)
-OPEN = Operation(SERVICE, "open", SwitchIn, FailoverState)
-RECOVER = Operation(SERVICE, "recover", SwitchIn, FailoverState)
+HOLD = Operation(SERVICE, "hold", Hold, FailoverState)
+RELEASE = Operation(SERVICE, "release", TargetIn, FailoverState)
 EVENTS = Operation(SERVICE, "events", EventsQuery, Events)
 ANALYTICS = Operation(SERVICE, "analytics", OfWorkspace, Analytics)

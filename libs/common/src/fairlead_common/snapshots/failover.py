@@ -25,7 +25,7 @@ class PolicySnapshot(BaseModel):
 
 
 class FleetGate(BaseModel):
-    """The fleet's breaker of one provider. Edges need the first four fields; the rest lets another replica go on."""
+    """The fleet's breaker of a provider or of one model. The later fields let another replica go on."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -39,8 +39,15 @@ class FleetGate(BaseModel):
     cause: str = ""
     opened_at: AwareDatetime | None = None
     """Beginning of the outage; None = closed."""
-    by_operator: bool = False
+    failing_since: AwareDatetime | None = None
+    """End of the first failed call of the run that opened it; None = no call did."""
+    hold: Literal["out", "drain", "pin"] | None = None
+    """An operator's hand; it ends at ``hold_until`` even when nobody publishes that."""
+    hold_until: AwareDatetime | None = None
     relapses: int = 0
+    setbacks: int = 0
+    models: tuple[str, ...] = ()
+    """Of a provider's gate: the models' gates for which it speaks since it opened."""
     status: str = "unknown"
     """What health said last."""
 
@@ -54,8 +61,11 @@ class FleetSwitch(BaseModel):
     cause: str
     at: AwareDatetime
     opened_at: AwareDatetime
+    failing_since: AwareDatetime | None = None
+    models: tuple[str, ...] = ()
+    """Gates of models whose outages end with this one."""
     out: tuple[str, ...] = ()
-    """Providers whose gates were open then: no stand-ins."""
+    """Providers and models whose gates were open then: no stand-ins."""
     version: int
     """Of the snapshot that carried it first."""
 
@@ -66,12 +76,13 @@ class UnsavedGate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     provider: str
+    """provider, or provider/model."""
     gate: FleetGate
     switch: FleetSwitch | None = None
 
 
 class FleetSnapshot(BaseModel):
-    """All gates that are not simply closed, by provider."""
+    """All gates that are not simply closed, by provider or provider/model."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -50,6 +50,7 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
         """Highest revision seen; 0 = nothing yet."""
         self.synced = asyncio.Event()
         """Set once the bucket was listed completely over the bus."""
+        self._listed_at = time.monotonic()
         self._decode = decode
         self._disk = disk
         self._on_change = on_change
@@ -66,6 +67,11 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the bucket was listed over the bus last (since the start, when it never was): about 30 s at most."""
+        return time.monotonic() - self._listed_at
 
     def load_disk(self) -> bool:
         """Fill from the copy on disk, if there is one; True when there was. A damaged copy is ignored and logged."""
@@ -137,6 +143,7 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
             for key in set(self._raw) - (self._listed or set()):
                 self._drop(key)
         self._listed = None
+        self._listed_at = time.monotonic()
         self._save()
         self.synced.set()
 

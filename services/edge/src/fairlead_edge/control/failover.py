@@ -54,13 +54,25 @@ async def analytics(rpc: Rpc, workspace_id: WorkspaceId) -> ops.Analytics:
     return await rpc.call(ops.ANALYTICS, ops.OfWorkspace(workspace_id=workspace_id))
 
 
-@router.post("/open", summary="Take a provider out", dependencies=[OPERATOR])
-async def open_gate(rpc: Rpc, body: ops.SwitchIn) -> ops.FailoverState:
-    """By hand; it stays out until it is brought back."""
-    return await rpc.call(ops.OPEN, body)
+@router.post("/force", summary="Force a switch", dependencies=[OPERATOR])
+async def force(rpc: Rpc, body: ops.HoldIn) -> ops.FailoverState:
+    """Take a provider or one of its models out, until a time (default: one hour)."""
+    return await rpc.call(ops.HOLD, ops.Hold(kind="out", **body.model_dump()))
 
 
-@router.post("/recover", summary="Bring a provider back", dependencies=[OPERATOR])
-async def recover(rpc: Rpc, body: ops.SwitchIn) -> ops.FailoverState:
-    """In steps, as after an outage."""
-    return await rpc.call(ops.RECOVER, body)
+@router.post("/drain", summary="Drain for maintenance", dependencies=[OPERATOR])
+async def drain(rpc: Rpc, body: ops.HoldIn) -> ops.FailoverState:
+    """No new traffic until a time; what runs ends by itself."""
+    return await rpc.call(ops.HOLD, ops.Hold(kind="drain", **body.model_dump()))
+
+
+@router.post("/pin", summary="Pin", dependencies=[OPERATOR])
+async def pin(rpc: Rpc, body: ops.HoldIn) -> ops.FailoverState:
+    """All of its traffic until a time, whatever health and the fleet's breakers say."""
+    return await rpc.call(ops.HOLD, ops.Hold(kind="pin", **body.model_dump()))
+
+
+@router.post("/release", summary="Release", dependencies=[OPERATOR])
+async def release(rpc: Rpc, body: ops.TargetIn) -> ops.FailoverState:
+    """End a hold before its time, or bring back by hand what is open; in steps, as after an outage."""
+    return await rpc.call(ops.RELEASE, body)

@@ -1,0 +1,451 @@
+"""The fleet's gate of a provider, or of one model at a provider: when it opens for everybody, and how traffic comes back.
+
+``advance(record, observation, now, settings) -> record`` is one pure state machine::
+
+    closed --(down | failures | limit | operator)--> open --(wait over)--> half_open
+       ^                                              ^  ^-----(it failed)-----' |
+       |                                              |                          | (a real completion succeeded)
+       |                          (failures at the first step)                   v
+       '------------------------(all steps taken)-----'--------------------- recovering <--> (steps)
+
+Calls open the gate of a model as in Finagle's failure accrual: a run of failures, or a low share of successes. The gate
+of a provider opens when health says that it is down, or when several of its models fail. Who was opened by calls gets
+no traffic until a completion succeeded, which one elected worker asks for; who was down, when health says that it is well
+again. A limit lasts as long as the provider asked for. Traffic comes back in steps; failures go one step back, and each
+such setback doubles the length of the steps.
+
+An operator's hold is stronger than all of that, and ends at its time by itself. While health says down, a recovery waits
+at its first step: a trickle of traffic is how health finds out. Nothing moves in maintenance, but holds still end.
+"""
+
+import zlib
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final, Literal, assert_never
+
+from fairlead_common.decisions.breaker import FRESH, BreakerSettings, BreakerState, observed
+from fairlead_common.decisions.plan import GateState
+from fairlead_common.outcomes import ErrorClass
+
+WELL: Final = ("healthy", "degraded")
+DOWN: Final = "down"
+MAINTENANCE: Final = "maintenance"
+MAX_DOUBLINGS: Final = 20
+MAX_SETBACKS: Final = 5
+
+
+class Cause(StrEnum):
+    """Why a gate opened."""
+
+    STATUS_DOWN = "status_down"
+    CONSECUTIVE_FAILURES = "consecutive_failures"
+    ERROR_RATE = "error_rate"
+    MODELS_FAILING = "models_failing"
+    """Several models of the provider failed at once."""
+    RELAPSE = "relapse"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    OPERATOR = "operator"
+    DRAIN = "drain"
+
+
+FAILURES: Final = frozenset({Cause.CONSECUTIVE_FAILURES, Cause.ERROR_RATE, Cause.RELAPSE})
+LIMITS: Final = frozenset({Cause.RATE_LIMITED, Cause.QUOTA_EXHAUSTED})
+
+
+class HoldKind(StrEnum):
+    """What an operator wants of a gate until a time."""
+
+    OUT = "out"
+    """No traffic: a forced switch."""
+    DRAIN = "drain"
+    """No new traffic, for maintenance; what runs ends by itself."""
+    PIN = "pin"
+    """All of its traffic, whatever calls and health say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An operator's hand on a gate, until ``until`` (Unix seconds)."""
+
+    kind: HoldKind
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """Steps of recovery and thresholds of the fleet. Times in seconds, shares from 0 to 1."""
+
+    steps: tuple[float, ...] = (0.01, 0.1, 0.5)
+    step_s: float = 1.0
+    """How long each step lasts at least."""
+    quiet_steps: float = 3.0
+    """A step in which no call succeeded (nor too many failed) lasts this many times as long."""
+    probe_s: float = 15.0
+    """Half-open without a result for this long: probing is not possible, so a trickle of traffic must find out."""
+    blind_s: float = 30.0
+    """Health has not looked at a provider that is down for this long: it is probed from here."""
+    forget_s: float = 60.0
+    """A gate that was closed for this long has no history of relapses."""
+    old_s: float = 30.0
+    """Outcomes of calls that ended longer ago than this are old news."""
+    rate_limit_s: float = 5.0
+    """How long a limit lasts when the provider does not say."""
+    quota_s: float = 300.0
+    limit_max_s: float = 3600.0
+    limits_in_row: int = 3
+    """Rate limits in a row, without a word on how long, that open the gate."""
+    breaker: BreakerSettings = field(default_factory=lambda: BreakerSettings(backoff_s=2.0))
+    relapse: BreakerSettings = field(
+        default_factory=lambda: BreakerSettings(consecutive=3, min_calls=6.0, success_share=0.5)
+    )
+    """What closes the way back again while recovering."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecord:
+    """All that is known of one gate. Times are Unix seconds."""
+
+    key: str
+    """provider, or provider/model."""
+    state: GateState = GateState.CLOSED
+    share: float = 1.0
+    since: float = 0.0
+    retry_at: float | None = None
+    reason: str = "never opened"
+    cause: Cause | None = None
+    """Of the last opening, while the gate is not closed."""
+    sequence: int = 0
+    opened_at: float | None = None
+    """Beginning of the outage; None = closed."""
+    failing_since: float | None = None
+    """End of the first failure of the run that opened it; None = no call did."""
+    status: str = "unknown"
+    """What health said last; a model has none of its own."""
+    checked_at: float | None = None
+    """When health has last seen a call or probe of it."""
+    hold: Hold | None = None
+    relapses: int = 0
+    """Openings since it was last well for long; the exponent of the waiting time."""
+    setbacks: int = 0
+    """Steps back of this recovery; the exponent of the steps' length."""
+    limits: int = 0
+    """Rate limits in a row."""
+    called_at: float = 0.0
+    """End of the last call."""
+    models: tuple[str, ...] = ()
+    """Of a provider's gate: the models' gates for which it speaks since it opened."""
+    breaker: BreakerState = FRESH
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSeen:
+    """Health's judgement of a provider."""
+
+    status: str
+    reason: str = ""
+    checked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallSeen:
+    """A call ended: well, through the provider's fault, or at a limit. ``ended_at`` None = now."""
+
+    ok: bool
+    ended_at: float | None = None
+    limit: ErrorClass | None = None
+    """RATE_LIMITED or QUOTA_EXHAUSTED."""
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsFailing:
+    """The gates of several models of the provider have opened."""
+
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An operator holds the gate."""
+
+    hold: Hold
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """An operator brings the traffic back."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Observation = StatusSeen | CallSeen | ModelsFailing | Held | Released | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Traffic of a provider or model was moved away, or is all back. Times are Unix seconds."""
+
+    kind: Literal["switched", "recovered"]
+    key: str
+    cause: str
+    at: float
+    opened_at: float
+    """Beginning of the outage."""
+    failing_since: float | None = None
+    models: tuple[str, ...] = ()
+    """Gates of models whose outages end with this one."""
+
+
+def advance(record: GateRecord, observation: Observation, now: float, settings: GateSettings) -> GateRecord:
+    """The record after ``observation``; ``sequence`` has grown when the gate changed."""
+    match observation:
+        case StatusSeen():
+            return _status(record, observation, now, settings)
+        case CallSeen():
+            return _call(record, observation, now, settings)
+        case ModelsFailing(models):
+            if record.hold is not None or record.state is not GateState.CLOSED:
+                return record
+            reason = f"several models failed: {', '.join(models)}"
+            return _wait(_open(record, Cause.MODELS_FAILING, reason, now), now, settings)
+        case Held(hold, reason):
+            return _hold(record, hold, reason, now)
+        case Released(reason):
+            return _release(record, reason, now, settings)
+        case Tick():
+            return _tick(record, now, settings)
+        case never:
+            assert_never(never)
+
+
+def switch_of(before: GateRecord, after: GateRecord) -> Switch | None:
+    """What the workspaces must be told of a change, if anything."""
+    if before.opened_at is None and after.opened_at is not None:
+        cause = after.cause or Cause.OPERATOR
+        return Switch("switched", after.key, cause, after.since, after.opened_at, after.failing_since)
+    if before.opened_at is not None and after.opened_at is None:
+        return Switch(
+            "recovered", after.key, "recovered", after.since, before.opened_at, models=before.models
+        )
+    return None
+
+
+def absorbed(record: GateRecord, now: float) -> GateRecord:
+    """The gate of a model whose provider's gate has opened, which now speaks for it."""
+    if record.state is GateState.CLOSED or record.hold is not None:
+        return replace(record, breaker=FRESH, limits=0)
+    closed = _changed(record, GateState.CLOSED, 1.0, "its provider's gate has opened", now)
+    return replace(
+        closed, opened_at=None, cause=None, failing_since=None, breaker=FRESH, limits=0, setbacks=0
+    )
+
+
+def _status(record: GateRecord, seen: StatusSeen, now: float, settings: GateSettings) -> GateRecord:
+    after = replace(record, status=seen.status, checked_at=seen.checked_at or record.checked_at)
+    if record.hold is not None or seen.status == record.status:
+        return after
+    if record.status == DOWN and _is_well(after) and record.cause not in LIMITS:
+        return _recover(after, f"well again: health says {seen.status}", now, settings)
+    if seen.status != DOWN or record.state is GateState.OPEN:
+        return after
+    return _open(after, Cause.STATUS_DOWN, f"health says down: {seen.reason}", now)
+
+
+def _call(record: GateRecord, seen: CallSeen, now: float, settings: GateSettings) -> GateRecord:
+    at = now if seen.ended_at is None else seen.ended_at
+    if record.hold is not None or record.state is GateState.OPEN:
+        return record
+    if at < max(record.since, now - settings.old_s):
+        return record  # what ended before the gate moved, or long ago, decides nothing
+    record = replace(record, called_at=max(at, record.called_at))
+    if seen.limit is not None:
+        return _limited(record, seen, at, now, settings)
+    match record.state:
+        case GateState.CLOSED:
+            return _call_when_closed(record, seen.ok, at, now, settings)
+        case GateState.HALF_OPEN:
+            if seen.ok:
+                return _recover(record, "a completion succeeded", now, settings)
+            return _wait(_open(record, Cause.RELAPSE, "a completion failed", now), now, settings)
+        case _:
+            return _call_while_recovering(record, seen.ok, now, settings)
+
+
+def _call_when_closed(
+    record: GateRecord, ok: bool, at: float, now: float, settings: GateSettings
+) -> GateRecord:
+    run = record.breaker.failures_in_row
+    breaker = observed(record.breaker, settings.breaker, ok, now, 0.5)
+    if breaker.state is GateState.CLOSED:
+        begun = None if ok else record.failing_since or at
+        return replace(record, breaker=breaker, limits=0, failing_since=begun)
+    if now - record.since > settings.forget_s:
+        record = replace(record, relapses=0)
+    record = replace(record, failing_since=record.failing_since or at)
+    if run + 1 >= settings.breaker.consecutive:
+        opened = _open(record, Cause.CONSECUTIVE_FAILURES, f"{run + 1} calls in a row failed", now)
+    else:
+        opened = _open(record, Cause.ERROR_RATE, "too many calls failed across the fleet", now)
+    return _wait(opened, now, settings)
+
+
+def _call_while_recovering(record: GateRecord, ok: bool, now: float, settings: GateSettings) -> GateRecord:
+    breaker = observed(record.breaker, settings.relapse, ok, now, 0.5)
+    if breaker.state is GateState.CLOSED:
+        return replace(record, breaker=breaker, limits=0)
+    earlier = [step for step in settings.steps if step < record.share]
+    if not earlier:
+        return _wait(
+            _open(record, Cause.RELAPSE, "too many calls failed while recovering", now), now, settings
+        )
+    text = f"too many calls failed: one step back, to {earlier[-1]:.0%} of the traffic"
+    back = _changed(record, GateState.RECOVERING, earlier[-1], text, now)
+    return replace(back, breaker=FRESH, setbacks=record.setbacks + 1)
+
+
+def _limited(record: GateRecord, seen: CallSeen, at: float, now: float, settings: GateSettings) -> GateRecord:
+    """A limit says nothing about the provider's health, but where traffic cannot go for now."""
+    record = replace(record, limits=record.limits + 1)
+    if seen.limit is ErrorClass.QUOTA_EXHAUSTED:
+        cause, rest_s, reason = Cause.QUOTA_EXHAUSTED, settings.quota_s, "the quota is exhausted"
+    elif seen.retry_after_s or record.limits >= settings.limits_in_row:
+        cause, rest_s, reason = Cause.RATE_LIMITED, settings.rate_limit_s, "the rate is limited"
+    else:
+        return record
+    retry_at = at + min(seen.retry_after_s or rest_s, settings.limit_max_s)
+    if retry_at <= now:
+        return record
+    return replace(_open(record, cause, reason, now), retry_at=retry_at)
+
+
+def _hold(record: GateRecord, hold: Hold, reason: str, now: float) -> GateRecord:
+    if hold.kind is HoldKind.PIN:
+        return replace(_close(record, reason, now), hold=hold)
+    cause = Cause.DRAIN if hold.kind is HoldKind.DRAIN else Cause.OPERATOR
+    return replace(_open(record, cause, reason, now), hold=hold, retry_at=hold.until)
+
+
+def _release(record: GateRecord, reason: str, now: float, settings: GateSettings) -> GateRecord:
+    """By hand: also who is still down gets a trickle."""
+    free = replace(record, hold=None, relapses=0)
+    if record.hold is not None and record.hold.kind is HoldKind.PIN:
+        return _end_of_pin(free, reason, now)
+    return _recover(free, reason, now, settings)
+
+
+def _end_of_pin(free: GateRecord, reason: str, now: float) -> GateRecord:
+    if free.status == DOWN:
+        return _open(free, Cause.STATUS_DOWN, "health says down, and the pin has ended", now)
+    return _changed(free, GateState.CLOSED, 1.0, reason, now)
+
+
+def _tick(record: GateRecord, now: float, settings: GateSettings) -> GateRecord:
+    if record.hold is not None:
+        return _end_of_hold(record, record.hold, now, settings) if now >= record.hold.until else record
+    if record.status == MAINTENANCE:
+        return record
+    match record.state:
+        case GateState.CLOSED:
+            return record
+        case GateState.OPEN:
+            return _after_waiting(record, now, settings)
+        case GateState.HALF_OPEN:
+            if _is_well(record) and record.cause is Cause.STATUS_DOWN:
+                return _recover(record, f"well again: health says {record.status}", now, settings)
+            if now - record.since >= settings.probe_s:
+                return _recover(record, "nobody can probe it: a trickle of traffic finds out", now, settings)
+            return record
+        case GateState.RECOVERING:
+            return _step(record, now, settings) if record.status != DOWN else record
+        case never:
+            assert_never(never)
+
+
+def _end_of_hold(record: GateRecord, hold: Hold, now: float, settings: GateSettings) -> GateRecord:
+    free = replace(record, hold=None, relapses=0)
+    if hold.kind is HoldKind.PIN:
+        return _end_of_pin(free, "the pin has ended", now)
+    if record.status == DOWN:
+        return _open(free, Cause.STATUS_DOWN, "health says down, and the hold has ended", now)
+    return _recover(free, "the hold has ended", now, settings)
+
+
+def _after_waiting(record: GateRecord, now: float, settings: GateSettings) -> GateRecord:
+    if record.retry_at is not None and now < record.retry_at:
+        return record
+    if record.cause is Cause.STATUS_DOWN or record.status == DOWN:
+        if _is_well(record):
+            return _recover(record, f"well again: health says {record.status}", now, settings)
+        blind = now - max(record.since, record.checked_at or 0.0) >= settings.blind_s
+        return _changed(record, GateState.HALF_OPEN, 0.0, "nobody looks after it", now) if blind else record
+    if record.cause in LIMITS:
+        return _recover(record, "the limit is over", now, settings)
+    return _changed(record, GateState.HALF_OPEN, 0.0, "a completion shall show whether it is well", now)
+
+
+def _is_well(record: GateRecord) -> bool:
+    return record.status in WELL
+
+
+def _step(record: GateRecord, now: float, settings: GateSettings) -> GateRecord:
+    step_s = settings.step_s * 2.0 ** min(record.setbacks, MAX_SETBACKS)
+    proven = record.breaker.good > 0.0
+    if now - record.since < (step_s if proven else step_s * settings.quiet_steps):
+        return record
+    later = [step for step in settings.steps if step > record.share]
+    if not later:
+        return _close(record, "recovered", now)
+    text = f"{later[0]:.0%} of the traffic is back"
+    return replace(_changed(record, GateState.RECOVERING, later[0], text, now), breaker=FRESH)
+
+
+def _close(record: GateRecord, reason: str, now: float) -> GateRecord:
+    closed = _changed(record, GateState.CLOSED, 1.0, reason, now)
+    return replace(
+        closed, opened_at=None, failing_since=None, breaker=FRESH, cause=None, setbacks=0, limits=0, models=()
+    )
+
+
+def _open(record: GateRecord, cause: Cause, reason: str, now: float) -> GateRecord:
+    opened = _changed(record, GateState.OPEN, 0.0, reason, now)
+    first = record.opened_at if record.opened_at is not None else now
+    return replace(opened, cause=cause, opened_at=first, breaker=FRESH, limits=0, setbacks=0)
+
+
+def _wait(record: GateRecord, now: float, settings: GateSettings) -> GateRecord:
+    """Calls alone have opened it, so only calls can tell when it is well: wait twice as long each time.
+
+    The jitter is a fixed one of the gate and the turn: gates that open together are not probed together, and a replay
+    gives the same times.
+    """
+    rules = settings.breaker
+    wait_s = min(rules.backoff_s * 2.0 ** min(record.relapses, MAX_DOUBLINGS), rules.backoff_max_s)
+    draw = zlib.crc32(f"{record.key}:{record.relapses}".encode()) / 2**32
+    wait_s *= 1 + rules.jitter_share * (2 * draw - 1)
+    return replace(record, retry_at=now + wait_s, relapses=record.relapses + 1)
+
+
+def _recover(record: GateRecord, reason: str, now: float, settings: GateSettings) -> GateRecord:
+    if record.state not in (GateState.OPEN, GateState.HALF_OPEN):
+        return record
+    recovering = _changed(record, GateState.RECOVERING, settings.steps[0], reason, now)
+    return replace(recovering, breaker=FRESH, limits=0)
+
+
+def _changed(record: GateRecord, state: GateState, share: float, reason: str, now: float) -> GateRecord:
+    return replace(
+        record,
+        state=state,
+        share=share,
+        since=now,
+        reason=reason,
+        retry_at=None,
+        sequence=record.sequence + 1,
+    )

@@ -1,0 +1,55 @@
+"""The fleet's gates as this edge holds them: by provider and by target, holds ending at their time by themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fairlead_common.decisions.plan import Gate
+from fairlead_common.decisions.targets import Target
+from fairlead_common.snapshots.failover import FleetGate
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """Gates that are not simply closed, until a hold among them ends."""
+
+    providers: Mapping[str, Gate] = field(default_factory=dict)
+    targets: Mapping[Target, Gate] = field(default_factory=dict)
+    published: Mapping[str, FleetGate] = field(default_factory=dict)
+    ends_at: float = float("inf")
+    """Unix time at which the next hold ends."""
+
+    def at(self, now: float) -> "Gates":
+        """As they are at ``now``, though nobody may have published that a hold has ended."""
+        return self if now < self.ends_at else gates_of(self.published, now)
+
+    def closed_to(self, target: Target) -> bool:
+        """True when the fleet sends nothing to ``target``."""
+        return any(
+            gate is not None and gate.share <= 0.0
+            for gate in (self.providers.get(target.provider), self.targets.get(target))
+        )
+
+
+NO_GATES = Gates()
+
+
+def gates_of(published: Mapping[str, FleetGate], now: float) -> Gates:
+    """The gates of a snapshot at ``now`` (Unix seconds), without those whose hold has ended."""
+    ends = {
+        key: each.hold_until.timestamp() for key, each in published.items() if each.hold_until is not None
+    }
+    providers: dict[str, Gate] = {}
+    targets: dict[Target, Gate] = {}
+    for key, found in published.items():
+        if ends.get(key, float("inf")) <= now:
+            continue
+        retry_at = found.retry_at.timestamp() if found.retry_at is not None else None
+        gate = Gate(found.state, found.share, retry_at, found.hold == "pin")
+        provider, _, model = key.partition("/")
+        if model:
+            targets[Target(provider, model)] = gate
+        else:
+            providers[provider] = gate
+    return Gates(
+        providers, targets, published, min((end for end in ends.values() if end > now), default=float("inf"))
+    )
