@@ -32,6 +32,7 @@ from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_models.catalog.catalog import Catalog, entries_of
 from fairlead_models.catalog.entries import Entry
+from fairlead_models.prices import Price
 from nats.aio.client import Client
 
 from fairlead_edge.gates import NO_GATES, Gates, gates_of
@@ -231,6 +232,10 @@ class Fleet:
         """False when this process's breaker of ``target`` is open at this moment."""
         state = self._unwell.get(target)
         return state is None or gate(state, now, self.breaker_settings).state is not GateState.OPEN
+
+    def price(self, target: Target) -> Price | None:
+        """USD per token, by the catalog as it is now; None = unknown."""
+        return self.catalog.price(target)
 
     def ttft_p95_s(self, target: Target) -> float | None:
         """95 of 100 streams of ``target`` gave their first token within this time lately; None = unknown."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.targets import Entrant, Measured, Target
 
@@ -75,6 +76,8 @@ class RouteRequest:
     """False: one target, of those that the caller named, and nobody stands in for it."""
     turn: int = 0
     """Counts this process's requests, for round robin."""
+    cost_limit: CostLimit | None = None
+    """None = the caller has set none."""
     cached: Mapping[Target, float] = field(default_factory=dict)
     """target to the share of the input, 0 to 1, that is expected in the provider's prompt cache."""
 

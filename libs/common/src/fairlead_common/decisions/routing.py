@@ -114,6 +114,8 @@ def _ordinary(
     """
     if request.needs or view.local_gates or rule.conditions.max_cost_usd is not None:
         return None
+    if request.cost_limit is not None:
+        return None
     if view.headroom and min(view.headroom.values()) <= 0.0:
         return None
     known = (view.status, view.fleet_gates, view.target_gates, policy)
@@ -245,6 +247,12 @@ def _unfit(
         return f"lacks {', '.join(sorted(request.needs - candidate.capabilities))}"
     if candidate.context_window is not None and request.input_tokens > candidate.context_window:
         return f"its context window of {candidate.context_window} tokens is too small"
+    limit = request.cost_limit
+    if (
+        limit is not None
+        and (why := limit.why_not(candidate.input_price, candidate.output_price)) is not None
+    ):
+        return why
     return _beyond(entrant, conditions, request)
 
 
@@ -372,4 +380,6 @@ def _none_fits(excluded: list[Excluded], request: RouteRequest) -> NoCapacity:
     message = f"No model can serve this request for '{request.requested_model}'. {reasons}"
     if waiting:
         return NoCapacity(503, "no_capacity", message, tuple(excluded), 30.0)
-    return NoCapacity(400, "no_matching_model", message, tuple(excluded))
+    limited = request.cost_limit is not None and any("caller's limit" in each.reason for each in excluded)
+    code = "max_cost_exceeded" if limited else "no_matching_model"
+    return NoCapacity(400, code, message, tuple(excluded))

@@ -19,6 +19,7 @@ from fairlead_models.transport.protocol import Timeouts
 from fairlead_edge.dataplane.answers import NoAnswer
 from fairlead_edge.dataplane.budget import RetryBudget
 from fairlead_edge.dataplane.calls import RunningCall
+from fairlead_edge.dataplane.spending import Spending
 from fairlead_edge.fleet import Fleet, random_draw, unix_now
 from fairlead_edge.metrics import EdgeMetrics
 
@@ -66,13 +67,27 @@ class Attempts:
 
     Args:
         wanted: what the plan was made for; decided again, with stand-ins, when the plan says that there are ``more``.
+        timeout_s: how long all of them may take, within the edge's own bound.
     """
 
-    def __init__(self, call: RunningCall, wanted: RouteRequest, plan: Plan, around: Surroundings) -> None:
+    def __init__(
+        self,
+        call: RunningCall,
+        wanted: RouteRequest,
+        plan: Plan,
+        around: Surroundings,
+        timeout_s: float | None = None,
+    ) -> None:
         self._call = call
         self._wanted = wanted
         self._plan = plan
         self._around = around
+        longest_s = around.bounds.request_s
+        self._request_s = longest_s if timeout_s is None else min(timeout_s, longest_s)
+        limit = wanted.cost_limit
+        self._spending = Spending(limit, call.attempts, around.fleet.price) if limit is not None else None
+        self._too_dear: dict[Target, str] = {}
+        """Those passed over, and why."""
         self._left = deque(plan.steps)
         self._errors: list[ProviderError] = []
         self._hurried: set[Target] = set()
@@ -91,6 +106,8 @@ class Attempts:
         while self._left:
             step = self._left.popleft()
             if self._model is not None and step.target.model != self._model:
+                continue
+            if tried and self._too_dear_now(step.target):
                 continue
             if not tried or not self._left or self._may_try(step):
                 return step
@@ -129,6 +146,13 @@ class Attempts:
             stand_in = replace(step, reason=Reason.FAILOVER) if step.reason is Reason.PRIMARY else step
             self._left.append(stand_in)
 
+    def _too_dear_now(self, target: Target) -> bool:
+        """More than what is left of the caller's limit; remembers it for who asks why."""
+        why = self._spending.why_not(target) if self._spending is not None else None
+        if why is not None:
+            self._too_dear[target] = why
+        return why is not None
+
     def _may_try(self, step: Step) -> bool:
         """Passes over what went bad since the plan was made; a plan made in panic knew that it was bad."""
         return step.reason is Reason.PANIC or self._around.fleet.usable(step.target, unix_now())
@@ -142,7 +166,7 @@ class Attempts:
 
     def _late(self) -> bool:
         """Less than the shortest attempt is left of the call's time."""
-        return self._call.elapsed_ms / 1000 > self._around.bounds.request_s - LEAST_S
+        return self._call.elapsed_ms / 1000 > self._request_s - LEAST_S
 
     def begin(self, step: Step) -> dict[str, Any]:
         """The step is tried now."""
@@ -158,12 +182,12 @@ class Attempts:
 
     def timeouts(self, target: Target, spec: Timeouts, *, stream: bool) -> Timeouts:
         """Bounds of the attempt that begins now, within those of the provider and what is left of the call's time."""
-        bounds = self._around.bounds
         spent_s = self._call.elapsed_ms / 1000
         full = self._around.full_timeouts(spec, stream=stream)
-        if spent_s < NOTHING_SHARE * bounds.request_s:
+        longest_s = self._around.bounds.request_s
+        if spent_s < NOTHING_SHARE * longest_s and self._request_s == longest_s:
             return full
-        left_s = max(LEAST_S, bounds.request_s - spent_s)
+        left_s = max(LEAST_S, self._request_s - spent_s)
         if left_s < min(full.first_byte_s, full.total_s):
             self._hurried.add(target)
         return replace(full, total_s=min(full.total_s, left_s))
@@ -205,8 +229,7 @@ class Attempts:
             )
         wait_s = _soonest(errors, RETRY_AFTER_S)
         if self._late():
-            limit_s = self._around.bounds.request_s
-            text = f"No provider answered within {limit_s:g} s. {reasons}"
+            text = f"No provider answered within {self._request_s:g} s. {reasons}"
             return NoAnswer(504, "deadline_exceeded", text, wait_s)
         return NoAnswer(503, "no_provider_available", f"No provider could answer. {reasons}", wait_s)
 
@@ -218,6 +241,8 @@ class Attempts:
         }
         for excluded in self._plan.excluded:
             found.setdefault(excluded.target, excluded.reason)
+        for target, why in self._too_dear.items():
+            found.setdefault(target, why)
         for step in self._plan.steps:
             found.setdefault(step.target, "not tried")
         return "; ".join(f"{target}: {reason}" for target, reason in found.items())

@@ -5,8 +5,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.languages import language_of
 from fairlead_common.decisions.plan import RouteRequest, Step
+from fairlead_common.decisions.scores import TYPICAL_OUTPUT_TOKENS
 from fairlead_common.decisions.tasks import task_of
 from fairlead_common.outcomes import CallState
 from fairlead_models.client import Answer, ProviderClient
@@ -18,7 +20,8 @@ from fairlead_models.unified import ChatRequest, UnsupportedPolicy
 from fairlead_edge.dataplane.answers import ServedBy
 from fairlead_edge.dataplane.attempts import Attempts
 from fairlead_edge.dataplane.calls import RunningCall
-from fairlead_edge.dataplane.runner import Runner, may_fail_over
+from fairlead_edge.dataplane.headers import max_cost_usd, may_fail_over, timeout_s
+from fairlead_edge.dataplane.runner import Runner
 from fairlead_edge.dataplane.streams import Job, Streams
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.http.messages import Request, ResponseWriter
@@ -46,21 +49,23 @@ class Chats:
         settings = self._fleet.settings(workspace_id)
         request.unsupported = UnsupportedPolicy(settings.unsupported_parameters)
         call.asked(request.model, stream=request.stream)
+        input_tokens = estimate_tokens(request)
         wanted = RouteRequest(
             request.model,
             workspace_id,
             request.needs(),
-            estimate_tokens(request),
+            input_tokens,
             request.max_output_tokens,
             request.stream,
             request.metadata,
             response_format=request.response_format.kind if request.response_format else "text",
             user=request.user or "",
             failover=may_fail_over(http.headers),
+            cost_limit=cost_limit(http.headers, request, input_tokens),
             turn=self._fleet.next_turn(),
             **self._asked_by_the_rules(request, http, workspace_id),
         )
-        attempts = self._runner.attempts(call, wanted)
+        attempts = self._runner.attempts(call, wanted, timeout_s(http.headers))
         if request.stream:
             may_continue = settings.stream_failure == "continue" and allows_continuation(request)
             await self._streams.answer(Job(request, call, attempts, writer, may_continue))
@@ -87,7 +92,7 @@ class Chats:
         answer, step = await self._first_answer(request, call, attempts)
         response = answer.response
         usage = response.usage
-        cost = cost_usd(usage, self._fleet.catalog.price(step.target))
+        cost = cost_usd(usage, self._fleet.price(step.target))
         finish = response.choices[0].finish_reason
         call.served(call.attempts[-1], usage, cost, finish, answer.status, response.provider_request_id)
         call.answering(step)
@@ -114,6 +119,16 @@ class Chats:
             finally:
                 attempts.ended(attempt)
         raise attempts.exhausted()
+
+
+def cost_limit(headers: Mapping[str, str], request: ChatRequest, input_tokens: int) -> CostLimit | None:
+    """The caller's limit of cost, if there is one. Raises InvalidRequest for one that makes no sense."""
+    limit_usd = max_cost_usd(headers)
+    if limit_usd is None:
+        return None
+    output = request.max_output_tokens
+    each = TYPICAL_OUTPUT_TOKENS if output is None else output
+    return CostLimit(limit_usd, input_tokens, each * (request.n or 1))
 
 
 def prompt_of(request: ChatRequest) -> str:

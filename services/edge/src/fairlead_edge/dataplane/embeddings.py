@@ -1,8 +1,10 @@
 """``POST /v1/embeddings``. Vectors of two models cannot be compared: only the same model elsewhere may stand in."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 
+from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.plan import RouteRequest
 from fairlead_common.outcomes import CallState
 from fairlead_models.client import ProviderClient
@@ -13,7 +15,8 @@ from fairlead_models.unified import EmbeddingRequest, UnsupportedPolicy
 
 from fairlead_edge.dataplane.answers import ServedBy
 from fairlead_edge.dataplane.calls import RunningCall
-from fairlead_edge.dataplane.runner import Runner, may_fail_over
+from fairlead_edge.dataplane.headers import max_cost_usd, may_fail_over, timeout_s
+from fairlead_edge.dataplane.runner import Runner
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.http.messages import Request, ResponseWriter
 
@@ -41,15 +44,17 @@ class Embeddings:
         request = embeddings.parse(http.body)
         request.unsupported = UnsupportedPolicy(self._fleet.settings(workspace_id).unsupported_parameters)
         call.asked(request.model, stream=False)
+        limit_usd, sizes = max_cost_usd(http.headers), _sizes(request)
         wanted = RouteRequest(
             request.model,
             workspace_id,
             NEEDS,
-            _longest(request),
+            max(sizes),
             user=request.user or "",
             failover=may_fail_over(http.headers),
+            cost_limit=None if limit_usd is None else CostLimit(limit_usd, sum(sizes), 0),
         )
-        attempts = self._runner.attempts(call, wanted)
+        attempts = self._runner.attempts(call, wanted, timeout_s(http.headers))
         attempts.keep_to_one_model()
         for step in attempts:
             attempt = attempts.begin(step)
@@ -66,7 +71,7 @@ class Embeddings:
             finally:
                 attempts.ended(attempt)
             response = answer.response
-            cost = cost_usd(response.usage, self._fleet.catalog.price(step.target))
+            cost = cost_usd(response.usage, self._fleet.price(step.target))
             call.served(attempt, response.usage, cost, None, answer.status, response.provider_request_id)
             call.answering(step)
             attempts.succeeded(step.target, answer.rate_limits)
@@ -78,9 +83,9 @@ class Embeddings:
         raise attempts.exhausted()
 
 
-def _longest(request: EmbeddingRequest) -> int:
-    """Estimated tokens of the longest input: each has the model's window for itself."""
-    return max(
-        len(each.encode()) // BYTES_PER_TOKEN if isinstance(each, str) else len(each)
+def _sizes(request: EmbeddingRequest) -> list[int]:
+    """Estimated tokens of each input: each has the model's window for itself, and all are billed."""
+    return [
+        math.ceil(len(each.encode()) / BYTES_PER_TOKEN) if isinstance(each, str) else len(each)
         for each in request.inputs
-    )
+    ]

@@ -204,7 +204,7 @@ class Openings:
             elif not isinstance(found, asyncio.CancelledError):
                 continue
             usage = Usage(estimate_tokens(opening.asking(step)), 0)
-            cost = cost_usd(usage, self._fleet.catalog.price(step.target))
+            cost = cost_usd(usage, self._fleet.price(step.target))
             opening.call.billed(attempt, usage, cost, estimated=True)
 
 

@@ -1,8 +1,8 @@
 """Runs one call to its end, whatever its kind: plans it, counts it, turns errors into answers, journals it once."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final
+from collections.abc import Coroutine
+from typing import Any
 
 from fairlead_common.decisions.plan import NoCapacity, RouteRequest
 from fairlead_common.outcomes import CallState
@@ -17,8 +17,6 @@ from fairlead_edge.fleet import Fleet
 from fairlead_edge.http.messages import STOPPING, ResponseWriter
 from fairlead_edge.metrics import EdgeMetrics
 from fairlead_edge.outcomes.journal import Journal
-
-FAILOVER_HEADER: Final = "x-fairlead-failover"
 
 
 class Runner:
@@ -57,8 +55,11 @@ class Runner:
         self._journal.append(call.finish(state, status, error_code))
         self.metrics.call_ended(call, state)
 
-    def attempts(self, call: RunningCall, wanted: RouteRequest) -> Attempts:
+    def attempts(self, call: RunningCall, wanted: RouteRequest, timeout_s: float | None) -> Attempts:
         """The attempts of a call, planned now.
+
+        Args:
+            timeout_s: how long the caller lets them take; None = as long as this edge allows.
 
         Raises:
             NoAnswer: nothing can serve it.
@@ -68,7 +69,7 @@ class Runner:
         call.wanted, call.decided = wanted, found
         if isinstance(found, NoCapacity):
             raise NoAnswer(found.status, found.code, found.message, found.retry_after_s)
-        return Attempts(call, wanted, found, self._around)
+        return Attempts(call, wanted, found, self._around, timeout_s)
 
     def _cancelled(self, call: RunningCall, writer: ResponseWriter, *, stopping: bool) -> None:
         if call.recorded:
@@ -81,11 +82,3 @@ class Runner:
             refuse(writer, call, NoAnswer(503, "edge_stopping", text, 1.0))
         else:
             self.record(call, CallState.ABORTED, 499, "caller_gone")
-
-
-def may_fail_over(headers: Mapping[str, str]) -> bool:
-    """Whether the caller lets another target stand in. Raises InvalidRequest for a header that says neither."""
-    value = headers.get(FAILOVER_HEADER, "on").strip().lower()
-    if value not in ("on", "off"):
-        raise InvalidRequest(f"The header {FAILOVER_HEADER} must be 'on' or 'off'.", FAILOVER_HEADER)
-    return value == "on"

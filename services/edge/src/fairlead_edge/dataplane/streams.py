@@ -134,7 +134,7 @@ class Streams:
     def _complete(self, job: Job, part: Part, renderer: StreamRenderer) -> None:
         """The answer has come to its regular end."""
         call, stream, usage = job.call, part.stream, part.seen.usage
-        cost = cost_usd(usage, self._fleet.catalog.price(part.step.target))
+        cost = cost_usd(usage, self._fleet.price(part.step.target))
         call.served(part.attempt, usage, cost, part.seen.finish, stream.status, stream.provider_request_id)
         self._runner.record(call, CallState.OK, 200)
         job.attempts.succeeded(part.step.target, stream.rate_limits)
@@ -156,5 +156,5 @@ class Streams:
                 input_tokens=usage.input_tokens or estimate_tokens(part.request),
                 output_tokens=max(usage.output_tokens or 0, part.seen.output_tokens),
             )
-        cost = cost_usd(usage, self._fleet.catalog.price(part.step.target))
+        cost = cost_usd(usage, self._fleet.price(part.step.target))
         call.gave(part.attempt, usage, cost, estimated=not told)
