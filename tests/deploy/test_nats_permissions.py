@@ -46,6 +46,7 @@ BUCKET_OWNERS: dict[str, set[str]] = {
     "routes": {"routing"},
     "quality": {"routing"},
     "performance": {"comparison"},
+    "spend": {"comparison"},
     "leases": set(),  # each service has keys of its own there
 }
 

@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+from fairlead_common.access import BudgetSettings, WorkspaceSettings
 from fairlead_common.snapshots.quality import QualitySnapshot, TaskScores
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot
+from fairlead_common.snapshots.spend import SpendSnapshot
 from fairlead_simulator.testing import Running
 
-from tests.support.edge import OTHER, edge_here, put_snapshot, spec_of
+from tests.support.edge import OTHER, edge_here, journalled, put_snapshot, spec_of
 from tests.support.waiting import until
 
 CHAT = "/v1/chat/completions"
@@ -31,7 +34,7 @@ def table(*rules: RuleSnapshot) -> RoutesSnapshot:
 
 
 def ask(text: str, **more: Any) -> dict[str, Any]:
-    return {"model": "auto", "messages": [{"role": "user", "content": text}], **more}
+    return {"model": "auto", "messages": [{"role": "user", "content": text}]} | more
 
 
 def specs(vendors: Vendors, *names: str) -> Any:
@@ -147,3 +150,86 @@ async def test_the_workspaces_own_scores_decide_by_task(tmp_path: Path, vendors:
         assert mini["tasks"][1]["quality"] < mini["quality"] < mini["tasks"][0]["quality"]
         theirs = (await edge.client(OTHER).get("/api/providers/routing/quality")).json()["models"]
         assert not any(each["tasks"] for each in theirs)
+
+
+def with_budget(**budget: Any) -> WorkspaceSettings:
+    return WorkspaceSettings(budget=BudgetSettings(**budget))
+
+
+def spend(day_usd: float) -> dict[str, SpendSnapshot]:
+    """What the fleet has recorded for workspace 1 today."""
+    today = datetime.now(UTC).date()
+    return {
+        "1": SpendSnapshot(workspace_id=1, day=today, day_usd=day_usd, month_usd=day_usd, counted={}),
+    }
+
+
+async def test_a_spent_budget_blocks_with_402_and_leaves_others_alone(
+    tmp_path: Path, vendors: Vendors
+) -> None:
+    settings = with_budget(daily_usd=0.0001)
+    async with edge_here(tmp_path, specs(vendors, "openai", "mistral"), workspace=settings) as edge:
+        client = edge.client()
+        statuses: list[int] = []
+        while not statuses or statuses[-1] == 200:
+            answer = await client.post(CHAT, json=ask("Hello", model="openai/gpt-5.4-mini", max_tokens=1))
+            statuses.append(answer.status_code)
+        assert statuses[0] == 200
+        assert answer.status_code == 402
+        assert answer.json()["error"]["code"] == "budget_spent"
+        assert "PUT /api/workspaces/1/settings" in answer.json()["error"]["message"]
+        shown = (await client.get("/api/workspaces/1/budget")).json()
+        served = [call for call in await journalled(edge, len(statuses)) if call.status == 200]
+        assert shown["spent_today_usd"] == pytest.approx(sum(call.cost_usd or 0.0 for call in served))
+        assert (shown["remaining_usd"], shown["when_spent"]) == (0.0, "block")
+        assert (await edge.client(OTHER).post(CHAT, json=ask("Hello"))).status_code == 200
+        assert (await edge.client(OTHER).get("/api/workspaces/1/budget")).status_code == 404
+
+
+async def test_a_spent_budget_goes_on_with_the_cheapest(tmp_path: Path, vendors: Vendors) -> None:
+    settings = with_budget(daily_usd=1.0, when_spent="cheapest")
+    put_snapshot(tmp_path, "spend", spend(1.5))
+    routes = table(rule("best", None, "openai", "quality", providers=["openai", "google"]))
+    async with edge_here(
+        tmp_path, specs(vendors, "openai", "google"), routes=routes, workspace=settings
+    ) as edge:
+        answer = await edge.client().post("/api/providers/routing/explain", json={"model": "auto"})
+        first, second = answer.json()["candidates"][:2]
+        assert answer.json()["strategy"] == "cheapest"
+        assert first["estimated_cost_usd"] <= second["estimated_cost_usd"]
+        assert (await edge.client().post(CHAT, json=ask("Hello"))).status_code == 200
+
+
+async def test_pacing_and_conditions_turn_to_cheaper_targets_as_the_budget_runs_down(
+    tmp_path: Path, vendors: Vendors
+) -> None:
+    settings = with_budget(daily_usd=100.0, when_spent="cheapest")
+    put_snapshot(tmp_path, "spend", spend(10.0))
+    routes = table(
+        rule("nearly spent", "budget.remaining_share < 0.05", "mistral"),
+        rule(
+            "balanced",
+            None,
+            "openai",
+            "balanced",
+            targets=["openai/gpt-5.5", "openai/gpt-5.4-nano"],
+            weights={"quality": 0.8, "cost": 0.2},
+        ),
+    )
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    async with edge_here(
+        tmp_path, specs(vendors, "openai", "mistral"), routes=routes, workspace=settings
+    ) as edge:
+        edge.fleet.clock = noon.timestamp
+        client, seen = edge.client(), []
+        for spent_usd in (10.0, 50.0, 90.0, 96.0):
+            edge.fleet.spending.record(spend(spent_usd).values())
+            answer = await client.post(CHAT, json=ask("Hello"))
+            assert answer.status_code == 200
+            seen.append((answer.headers["x-fairlead-rule"], answer.headers["x-fairlead-model"]))
+        assert seen[:3] == [
+            ("balanced", "gpt-5.5"),
+            ("balanced", "gpt-5.5"),
+            ("balanced", "gpt-5.4-nano"),
+        ]
+        assert seen[3][0] == "nearly spent"

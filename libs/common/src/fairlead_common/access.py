@@ -11,6 +11,7 @@ from typing import Final, Literal
 import asyncpg
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from fairlead_common.decisions.budgets import Limits
 from fairlead_common.ids import new_id
 
 PREFIX: Final = "fl-"
@@ -29,6 +30,25 @@ class KeyEntry(BaseModel):
     expires_at: AwareDatetime | None = None
 
 
+class BudgetSettings(BaseModel):
+    """What a workspace may spend, and what happens then. Days and months are those of UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    daily_usd: float | None = Field(default=None, gt=0, description="null: no limit")
+    monthly_usd: float | None = Field(default=None, gt=0, description="null: no limit")
+    when_spent: Literal["block", "cheapest"] = Field(
+        default="block",
+        description="calls are refused with status 402 until the next day or month (block), or go on to the cheapest"
+        " target that their rule allows (cheapest)",
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """As decisions read it."""
+        return Limits(self.daily_usd, self.monthly_usd)
+
+
 class WorkspaceSettings(BaseModel):
     """What a workspace has chosen for its calls."""
 
@@ -43,6 +63,10 @@ class WorkspaceSettings(BaseModel):
         default="error",
         description="what becomes of a stream that breaks after its first token: it ends with an error event (error),"
         " or another target goes on with the text where that can be done without a seam (continue)",
+    )
+    budget: BudgetSettings | None = Field(
+        default=None,
+        description="as it runs down faster than its time, the strategy balanced turns to cheaper targets",
     )
 
 

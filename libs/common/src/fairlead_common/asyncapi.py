@@ -37,6 +37,7 @@ from fairlead_common.operations.alert_rules import Rules
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
+from fairlead_common.snapshots.spend import SpendSnapshot
 
 VERSION: Final = "0.1.0"
 SCHEMAS: Final = "#/components/schemas/{model}"
@@ -61,6 +62,7 @@ VALUES: Final[dict[tuple[str, str], type[BaseModel] | None]] = {
     ("provider-status", "{provider}"): ProviderStatus,
     ("routes", "{workspace}"): RoutesSnapshot,
     ("quality", "{workspace}"): QualitySnapshot,
+    ("spend", "{workspace}"): SpendSnapshot,
     ("failover", "policy.{workspace}"): PolicySnapshot,
     ("failover", "fleet"): FleetSnapshot,
     ("performance", "{provider}"): ProviderPerformance,

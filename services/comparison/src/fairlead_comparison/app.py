@@ -19,9 +19,11 @@ from fairlead_comparison.housekeeping import Housekeeping
 from fairlead_comparison.metrics import ComparisonMetrics
 from fairlead_comparison.publishing import PerformancePublisher
 from fairlead_comparison.settings import ComparisonSettings
+from fairlead_comparison.spend import SpendPublisher
 from fairlead_comparison.store.comparisons import ComparisonStore
 from fairlead_comparison.store.observations import ObservationStore
 from fairlead_comparison.store.results import ResultStore
+from fairlead_comparison.store.spend import SpendStore
 from fairlead_comparison.store.sums import SumStore
 
 HOUSEKEEPING_S: Final = 60.0
@@ -36,6 +38,7 @@ async def wire(runtime: Runtime) -> None:
     sums = SumStore(runtime.database)
     calls = CallHandler(observations, metrics, timedelta(days=settings.retention_days), utc_now)
     performance = PerformancePublisher(runtime.client, runtime.publisher, sums, settings, metrics, utc_now)
+    spend = SpendPublisher(runtime.client, SpendStore(runtime.database), utc_now)
     housekeeping = Housekeeping(observations, settings, utc_now)
     daily = ComparisonStore(runtime.database)
     comparer = Comparer(sums, daily, timedelta(days=settings.quality_window_days), utc_now)
@@ -52,6 +55,7 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.TREND, api.trend)
     for job, work, every_s in (
         ("comparison.performance", performance.publish, settings.performance_every_s),
+        ("comparison.spend", spend.publish, settings.spend_every_s),
         ("comparison.daily", comparer.keep_daily, settings.comparison_every_s),
         ("comparison.housekeeping", housekeeping.keep, HOUSEKEEPING_S),
     ):

@@ -14,6 +14,8 @@ class ComparisonSettings(Settings):
     """Sums by the hour are kept for this long; those by the minute for 32 days."""
     performance_every_s: float = Field(default=5.0, gt=0)
     """How often measured performance is looked at, and published where it changed."""
+    spend_every_s: float = Field(default=2.0, gt=0)
+    """How often what workspaces have spent is looked at, and published where it changed."""
     performance_window_s: int = Field(default=900, ge=60)
     performance_min_calls: int = Field(default=20, ge=1)
     """A model with fewer attempts in the window is measured over the longer one."""

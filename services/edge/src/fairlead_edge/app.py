@@ -85,6 +85,7 @@ class Edge:
             settings.data_dir / "snapshots",
             regions=regions,
             plugins=usable(load_plugins()),
+            instance=settings.instance,
         )
         self.journal = _journal(settings.data_dir / "outcomes")
         self._shipper = Shipper(self.journal, settings.instance)

@@ -15,11 +15,12 @@ from typing import Any
 import orjson
 from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceSettings, key_hash
 from fairlead_common.decisions.breaker import FRESH, BreakerSettings, BreakerState, admitted, gate, observed
+from fairlead_common.decisions.budgets import budget_of
 from fairlead_common.decisions.explain import Explanation, explain
-from fairlead_common.decisions.plan import FleetView, GateState, NoCapacity, Plan, RouteRequest
+from fairlead_common.decisions.plan import Budget, FleetView, GateState, NoCapacity, Plan, RouteRequest
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.routing import make_plan
-from fairlead_common.decisions.scores import UNMEASURED
+from fairlead_common.decisions.scores import UNMEASURED, expected_cost_usd
 from fairlead_common.decisions.strategies import Score
 from fairlead_common.decisions.table import CompiledTable, compile_table
 from fairlead_common.decisions.targets import Measured, Target
@@ -30,6 +31,7 @@ from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
+from fairlead_common.snapshots.spend import SpendSnapshot
 from fairlead_models.catalog.catalog import Catalog, entries_of
 from fairlead_models.catalog.entries import Entry
 from fairlead_models.prices import Price
@@ -37,6 +39,7 @@ from nats.aio.client import Client
 
 from fairlead_edge.gates import NO_GATES, Gates, gates_of
 from fairlead_edge.headroom import Headroom
+from fairlead_edge.spending import Spending
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,7 @@ class Fleet:
         breaker: BreakerSettings | None = None,
         regions: Mapping[str, str] | None = None,
         plugins: Mapping[str, Score] | None = None,
+        instance: str = "edge",
     ) -> None:
         self.breaker_settings = breaker or BreakerSettings()
         self.clock: Callable[[], float] = unix_now
@@ -87,6 +91,7 @@ class Fleet:
         self._unwell: dict[Target, BreakerState] = {}
         self._turn = -1
         self.headroom = Headroom()
+        self.spending = Spending(instance)
         self.in_flight: Counter[str] = Counter()
         """provider to calls of this process under way."""
         self._regions = dict(regions or {})
@@ -124,6 +129,12 @@ class Fleet:
         self.quality = SnapshotFollower(
             "quality", _quality, disk=disk / "quality.json", on_change=self._quality_changed
         )
+        self.spend = SnapshotFollower(
+            "spend",
+            SpendSnapshot.model_validate_json,
+            disk=disk / "spend.json",
+            on_change=self._spend_changed,
+        )
 
     @property
     def followers(self) -> tuple[SnapshotFollower[Any], ...]:
@@ -136,6 +147,7 @@ class Fleet:
             self.status,
             self.performance,
             self.quality,
+            self.spend,
         )
 
     def load_disk(self) -> None:
@@ -167,6 +179,15 @@ class Fleet:
         """What a workspace has chosen."""
         return self._settings.get(workspace_id, DEFAULT_SETTINGS)
 
+    def has_workspace(self, workspace_id: int) -> bool:
+        """Whether there is one of that id."""
+        return workspace_id in self._settings
+
+    def budget(self, workspace_id: int, now: float) -> Budget | None:
+        """What is left of a workspace's budget at ``now``; None = it has none."""
+        found = self._settings.get(workspace_id, DEFAULT_SETTINGS).budget
+        return None if found is None else budget_of(found.limits, self.spending.spent(workspace_id, now), now)
+
     def measured(self, target: Target) -> Measured:
         """What live traffic showed of ``target`` lately."""
         return self._measured.get(target, UNMEASURED)
@@ -191,6 +212,7 @@ class Fleet:
             prices=self._prices,
             regions=self._regions,
             quality=self.qualities.get(workspace_id, NO_SCORES),
+            budget=self.budget(workspace_id, now),
         )
 
     def plan(
@@ -215,6 +237,14 @@ class Fleet:
             random_draw() if draw is None else draw,
             stand_ins=stand_ins,
         )
+
+    def reserve(self, call_id: str, request: RouteRequest, target: Target) -> None:
+        """A call goes to ``target``: what it is expected to cost counts against the workspace's budget, if it has one."""
+        if self._settings.get(request.workspace_id, DEFAULT_SETTINGS).budget is None:
+            return
+        price = self.catalog.price(target)
+        expected = None if price is None else expected_cost_usd(price.input, price.output, request)
+        self.spending.reserve(call_id, request.workspace_id, expected or 0.0)
 
     def explain(self, request: RouteRequest, now: float) -> Explanation:
         """The decision that ``plan`` would take at ``now``, taken apart. Raises UnknownModel."""
@@ -311,6 +341,9 @@ class Fleet:
         for target in [target for target in self._unwell if before.closed_to(target)]:
             if not self._gates.closed_to(target):
                 self._keep(target, FRESH)  # what the fleet's trial has shown need not be found out here again
+
+    def _spend_changed(self, key: str) -> None:
+        self.spending.record(self.spend.values())
 
     def _quality_changed(self, key: str) -> None:
         self.qualities = dict(self.quality.values())

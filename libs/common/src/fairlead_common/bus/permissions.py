@@ -76,7 +76,16 @@ ROLES: Final = (
         "serves callers from snapshots, reports calls, publishes access and catalog",
         publishes=(CALLS, DRIFT),
         owns=("access", "catalog"),
-        follows=("access", "catalog", "routes", "failover", "provider-status", "performance", "quality"),
+        follows=(
+            "access",
+            "catalog",
+            "routes",
+            "failover",
+            "provider-status",
+            "performance",
+            "quality",
+            "spend",
+        ),
         asks=("health", "failover", "routing", "comparison", "abtest"),
     ),
     Role(
@@ -114,7 +123,7 @@ ROLES: Final = (
         publishes=(PERFORMANCE, REPORTS),
         hears=(SWITCHED, RECOVERED),
         consumes=(COMPARISON_CALLS, COMPARISON_RESULTS),
-        owns=("performance",),
+        owns=("performance", "spend"),
     ),
     Role(
         "abtest",

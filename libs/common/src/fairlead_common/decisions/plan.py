@@ -1,5 +1,6 @@
 """The types of a routing decision: what is asked, what is known of the fleet, and the ordered plan that comes out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -91,6 +92,13 @@ class Budget:
     """0 to 1."""
     pace: float = 1.0
     """Remaining share of the money divided by the remaining share of the time; below 1 it is being spent too fast."""
+    renews_at: float = math.inf
+    """Unix time at which there is money again, or the next period begins."""
+
+    @property
+    def spent(self) -> bool:
+        """Nothing is left."""
+        return self.remaining_usd <= 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,13 +58,19 @@ def cost_usd(candidate: Candidate, request: RouteRequest, cached_share: float = 
     Args:
         cached_share: share of the input (0 to 1) that the provider is expected to have in its prompt cache.
     """
-    if candidate.input_price is None or candidate.output_price is None:
-        return None
-    output = expected_output_tokens(request)
     input_price = candidate.input_price
-    if cached_share and candidate.cached_input_price is not None:
+    if input_price is not None and cached_share and candidate.cached_input_price is not None:
         input_price += cached_share * (candidate.cached_input_price - input_price)
-    return input_price * request.input_tokens + candidate.output_price * output
+    return expected_cost_usd(input_price, candidate.output_price, request)
+
+
+def expected_cost_usd(
+    input_price: float | None, output_price: float | None, request: RouteRequest
+) -> float | None:
+    """Of the request at these prices (USD per token); None = a price is unknown."""
+    if input_price is None or output_price is None:
+        return None
+    return input_price * request.input_tokens + output_price * expected_output_tokens(request)
 
 
 def quality(candidate: Candidate, measured: Measured) -> float | None:

@@ -74,7 +74,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "cost": "lowest estimated cost of this call; unknown prices last",
     "quality": "highest quality, measured or from the catalog; unknown last",
     "reliability": "highest share of successes",
-    "balanced": "weighted sum of the four scores",
+    "balanced": "weighted sum of the four scores; turns to cost as a budget is spent too fast",
     "cheapest": "as cost: the rule's constraints say what must be met",
     "weighted": "split by the weights of the rule's targets",
     "round_robin": "each in turn",
@@ -115,7 +115,7 @@ def order(
     """
     score = plugins.get(strategy)
     if score is None:
-        found = _scores(strategy, conditions, entrants, request)
+        found = _scores(strategy, conditions, entrants, request, _pace(view))
     else:
         found = [_bounded(score(each, request, conditions)) for each in entrants]
     ordered = sorted(
@@ -154,14 +154,25 @@ def cost_weight(strategy: str, conditions: Conditions) -> float:
     return conditions.weights.get("cost", 0.0) / sum(conditions.weights.values())
 
 
+def _pace(view: FleetView) -> float:
+    """0 to 1: below 1, the budget is being spent too fast."""
+    return 1.0 if view.budget is None else min(1.0, max(0.0, view.budget.pace))
+
+
 def _scores(
-    strategy: str, conditions: Conditions, entrants: Sequence[Entrant], request: RouteRequest
+    strategy: str, conditions: Conditions, entrants: Sequence[Entrant], request: RouteRequest, pace: float
 ) -> list[float]:
-    """What ``SCORES[strategy]`` says of each, from the parts that are known beforehand."""
+    """What ``SCORES[strategy]`` says of each, from the parts that are known beforehand.
+
+    At a pace below 1, ``balanced`` gives that share of its weights to what it weighs, and the rest to the cost.
+    """
     found = (
         [each.base_stream for each in entrants] if request.stream else [each.base_whole for each in entrants]
     )
     weight = cost_weight(strategy, conditions)
+    if pace < 1.0 and strategy == "balanced":
+        found = [pace * base for base in found]
+        weight = 1 - pace * (1 - weight)
     if weight == 0.0:
         return found
     if request.cached:

@@ -24,6 +24,8 @@ Resolve = Callable[[str], Sequence[Candidate]]
 FROM_VIEW: Final = frozenset(("health", "p95_ms", "p50_ms", "ttft_ms", "error_rate", "quality", "price"))
 """Facts that only snapshots change."""
 MAX_LINEUPS: Final = 4096
+FRUGAL: Final = "cheapest"
+"""The strategy of a workspace whose budget is spent and that wants to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class CompiledTable:
     rules: tuple[CompiledRule, ...] = ()
     plugins: Mapping[str, Score] = field(default_factory=dict)
     _match: FirstMatch = field(default_factory=lambda: FirstMatch(()), compare=False, repr=False)
-    _lineups: dict[tuple[int, str, str], Lineup] = field(default_factory=dict, compare=False, repr=False)
+    _lineups: dict[tuple[int, str, str, str], Lineup] = field(default_factory=dict, compare=False, repr=False)
     _facts: dict[tuple[str, str], tuple[tuple[object, ...], Any]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -76,11 +78,12 @@ class CompiledTable:
         return any(rule.conditions.sticky == kind for rule in self.rules)
 
     def rule_for(self, request: RouteRequest, view: FleetView, now: float) -> tuple[int, CompiledRule]:
-        """(position or -1, the first rule that applies or the default one)."""
-        if not self.rules:
-            return -1, DEFAULT_RULE
-        position = self._match.first(self._facts_of(request, view, now))
-        return (-1, DEFAULT_RULE) if position is None else (position, self.rules[position])
+        """(position or -1, the first rule that applies or the default one); with the budget spent, by cost alone."""
+        position = self._match.first(self._facts_of(request, view, now)) if self.rules else None
+        found = (-1, DEFAULT_RULE) if position is None else (position, self.rules[position])
+        if view.budget is None or not view.budget.spent:
+            return found
+        return found[0], replace(found[1], strategy=FRUGAL)
 
     def _facts_of(self, request: RouteRequest, view: FleetView, now: float) -> dict[str, Any]:
         found = facts_of(self.facts - FROM_VIEW, request, view, now)
@@ -99,7 +102,7 @@ class CompiledTable:
         """The candidates of ``rule`` for the requested name. Raises LookupError when the name means nothing."""
         candidates = _candidates(rule.conditions, request.requested_model, resolve)
         task = request.task if view.quality.scores else ""
-        key = (position, request.requested_model, task)
+        key = (position, rule.strategy, request.requested_model, task)
         known = (*(found for _, found in candidates), view.measured, view.quality)
         lineup = self._lineups.get(key)
         if lineup is not None and _same(lineup.known, known):

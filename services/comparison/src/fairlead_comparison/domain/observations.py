@@ -7,7 +7,7 @@ of NUL, numbers that no column can hold become unknown, and a call that cannot b
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from re import compile as pattern
 from uuid import UUID
 
@@ -48,6 +48,17 @@ class Observation:
     attempts: tuple[tuple[object, ...], ...]
     outcomes: tuple[tuple[datetime, Attempt], ...]
     """When each attempt began, and how it ended."""
+    workspace_id: int
+    source: str
+    cost_usd: float | None
+    answered: bool
+    """A provider has given an answer, or a part of one."""
+    ended_at: datetime
+
+    @property
+    def day(self) -> date:
+        """UTC day on which it began."""
+        return self.started_at.astimezone(UTC).date()
 
     @property
     def days(self) -> set[datetime]:
@@ -86,6 +97,11 @@ def observe(call: Call, source: str, oldest: datetime, now: datetime) -> Observa
         _call_row(call, call_id, source),
         tuple(_attempt_row(call, call_id, i, at) for i, at in enumerate(starts)),
         tuple(zip(starts, call.attempts, strict=True)),
+        workspace_id=call.workspace_id,
+        source=text(source),
+        cost_usd=_number(call.cost_usd),
+        answered=call.provider is not None,
+        ended_at=call.started_at + timedelta(milliseconds=call.duration_ms),
     )
 
 

@@ -25,6 +25,7 @@ from fairlead_comparison.domain.observations import (
     sums_of,
 )
 from fairlead_comparison.domain.sums import PLAIN, WHOLE, SumKey, Sums
+from fairlead_comparison.store.spend import add_charges
 
 PARTITIONED: Final = ("call_observation", "attempt_observation")
 DAY: Final = timedelta(days=1)
@@ -65,7 +66,7 @@ class ObservationStore:
         self._partitions: set[datetime] = set()
 
     async def write(self, observations: Iterable[Observation]) -> Written:
-        """Insert what is new, and add it to the sums by minute and hour."""
+        """Insert what is new, and add it to the sums by minute and hour and to what its workspaces have spent."""
         unique = {each.call_id: each for each in observations}
         ordered = [unique[call_id] for call_id in sorted(unique)]
         if not ordered:
@@ -89,6 +90,7 @@ class ObservationStore:
             minutes = sums_of(fresh)
             await _add_sums(connection, "performance_minute", "minute", minutes)
             await _add_sums(connection, "performance_hour", "hour", by_hour(minutes))
+            await add_charges(connection, fresh)
         return Written(len(fresh), len(attempts))
 
     async def make_partitions(self, days: Iterable[datetime]) -> None:

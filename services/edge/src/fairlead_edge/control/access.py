@@ -5,9 +5,9 @@ An admin manages the keys of his workspace. An admin of workspace 1, the operato
 
 from typing import Annotated, Literal
 
-from fairlead_common.access import DEFAULT_WORKSPACE, WorkspaceSettings
+from fairlead_common.access import DEFAULT_WORKSPACE, BudgetSettings, WorkspaceSettings
 from fastapi import APIRouter, HTTPException, Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.exc import IntegrityError
 
 from fairlead_edge.control.dependencies import OPERATOR, Changed, KeyId, Scope, Store, WorkspaceId
@@ -34,10 +34,24 @@ class WorkspaceOut(BaseModel):
     created_at: AwareDatetime
 
 
+class BudgetIn(BudgetSettings):
+    """A budget as it is changed: at least one limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> "BudgetIn":
+        if self.daily_usd is None and self.monthly_usd is None:
+            raise ValueError("give daily_usd, monthly_usd or both; without a budget, leave it out")
+        return self
+
+
 class SettingsIn(WorkspaceSettings):
     """Settings as they are changed: a field that is none is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budget: BudgetIn | None = Field(default=None, description="null: no budget")
 
 
 class KeyIn(BaseModel):
@@ -103,7 +117,7 @@ async def get_workspace(store: Store, scope: Scope, workspace_id: WorkspacePath)
     """Its name."""
     found = [row for row in await store.workspaces(scope) if row["id"] == workspace_id]
     if not found:
-        raise _no_workspace(workspace_id)
+        raise no_workspace(workspace_id)
     return WorkspaceOut.model_validate(dict(found[0]))
 
 
@@ -117,7 +131,7 @@ async def rename_workspace(
     except IntegrityError as error:
         raise _taken(body.name) from error
     if row is None:
-        raise _no_workspace(workspace_id)
+        raise no_workspace(workspace_id)
     changed()
     return WorkspaceOut.model_validate(dict(row))
 
@@ -127,7 +141,7 @@ async def get_settings(store: Store, scope: Scope, workspace_id: WorkspacePath) 
     """What it has chosen for its calls; what it has not chosen has its default."""
     found = await store.settings(workspace_id) if scope in (None, workspace_id) else None
     if found is None:
-        raise _no_workspace(workspace_id)
+        raise no_workspace(workspace_id)
     return found
 
 
@@ -137,7 +151,7 @@ async def put_settings(
 ) -> WorkspaceSettings:
     """All of them; edges follow within about a second."""
     if scope not in (None, workspace_id) or not await store.set_settings(workspace_id, body):
-        raise _no_workspace(workspace_id)
+        raise no_workspace(workspace_id)
     changed()
     return body
 
@@ -150,7 +164,7 @@ async def delete_workspace(store: Store, changed: Changed, workspace_id: Workspa
     if workspace_id == DEFAULT_WORKSPACE:
         raise HTTPException(409, "workspace 1 is the operator's and cannot be deleted")
     if not await store.delete_workspace(workspace_id):
-        raise _no_workspace(workspace_id)
+        raise no_workspace(workspace_id)
     changed()
 
 
@@ -215,7 +229,8 @@ def _taken(name: str) -> HTTPException:
     return HTTPException(409, f"there is a workspace '{name}' already")
 
 
-def _no_workspace(workspace_id: int) -> HTTPException:
+def no_workspace(workspace_id: int) -> HTTPException:
+    """The answer where there is none, or none that the caller may see."""
     return HTTPException(404, f"there is no workspace {workspace_id}; GET /api/workspaces lists them")
 
 

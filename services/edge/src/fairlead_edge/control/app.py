@@ -19,6 +19,7 @@ from fairlead_edge.control import (
     abtest,
     access,
     alerts,
+    budget,
     compare,
     failover,
     health,
@@ -39,7 +40,7 @@ CODES = {
     409: "conflict",
     422: "invalid_request",
 }
-ROUTERS = (alerts, health, failover, compare, abtest, models, mappings, routing, quality, access)
+ROUTERS = (alerts, health, failover, compare, abtest, models, mappings, routing, quality, access, budget)
 
 
 def build() -> FastAPI:

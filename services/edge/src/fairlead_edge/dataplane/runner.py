@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fairlead_common.decisions.plan import NoCapacity, RouteRequest
@@ -52,7 +53,10 @@ class Runner:
 
     def record(self, call: RunningCall, state: CallState, status: int, error_code: str | None = None) -> None:
         """Journal the call; done before the end of the answer, so that no answered call can be missing."""
-        self._journal.append(call.finish(state, status, error_code))
+        body = call.finish(state, status, error_code)
+        self._journal.append(body)
+        ended_at = body["started_at"] + timedelta(milliseconds=body["duration_ms"])
+        self._fleet.spending.settle(call.call_id, body["started_at"], ended_at, body["cost_usd"])
         self.metrics.call_ended(call, state)
 
     def attempts(self, call: RunningCall, wanted: RouteRequest, timeout_s: float | None) -> Attempts:
@@ -62,14 +66,28 @@ class Runner:
             timeout_s: how long the caller lets them take; None = as long as this edge allows.
 
         Raises:
-            NoAnswer: nothing can serve it.
+            NoAnswer: nothing can serve it, or the workspace's budget is spent.
             UnknownModel: nothing is called so.
         """
-        found = self._fleet.plan(wanted, self._fleet.clock(), stand_ins=False)
+        now = self._fleet.clock()
+        self._refuse_when_spent(wanted.workspace_id, now)
+        found = self._fleet.plan(wanted, now, stand_ins=False)
         call.wanted, call.decided = wanted, found
         if isinstance(found, NoCapacity):
             raise NoAnswer(found.status, found.code, found.message, found.retry_after_s)
+        self._fleet.reserve(call.call_id, wanted, found.steps[0].target)
         return Attempts(call, wanted, found, self._around, timeout_s)
+
+    def _refuse_when_spent(self, workspace_id: int, now: float) -> None:
+        settings, budget = self._fleet.settings(workspace_id).budget, self._fleet.budget(workspace_id, now)
+        if settings is None or budget is None or not budget.spent or settings.when_spent != "block":
+            return
+        renews_at = datetime.fromtimestamp(budget.renews_at, UTC)
+        text = (
+            f"The budget of workspace {workspace_id} is spent; it renews at {renews_at:%Y-%m-%d %H:%M} UTC. "
+            f"An admin can raise it with PUT /api/workspaces/{workspace_id}/settings."
+        )
+        raise NoAnswer(402, "budget_spent", text)
 
     def _cancelled(self, call: RunningCall, writer: ResponseWriter, *, stopping: bool) -> None:
         if call.recorded:

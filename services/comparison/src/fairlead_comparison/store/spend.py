@@ -1,0 +1,72 @@
+"""What workspaces have spent, by day and by who reported the calls: added to with the calls, read by the month."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+from fairlead_common.db.database import Database
+from sqlalchemy import RowMapping, text
+
+from fairlead_comparison.domain.observations import Observation
+
+CHARGED: Final = frozenset(("live", "abtest", "shadow"))
+"""Kinds of calls that a workspace pays for; probes and drills are the operator's."""
+
+
+class Charge(NamedTuple):
+    """What some calls of one workspace, day and source cost together. ``until`` is when the latest of them ended."""
+
+    usd: float
+    calls: int
+    unpriced: int
+    until: datetime
+
+
+def charges(observations: Iterable[Observation]) -> dict[tuple[int, date, str], Charge]:
+    """By workspace, day (UTC) of the start, and source."""
+    found: dict[tuple[int, date, str], Charge] = {}
+    for each in observations:
+        if each.kind not in CHARGED:
+            continue
+        key = (each.workspace_id, each.day, each.source)
+        usd, unpriced = each.cost_usd or 0.0, int(each.cost_usd is None and each.answered)
+        known = found.get(key, Charge(0.0, 0, 0, each.ended_at))
+        found[key] = Charge(
+            known.usd + usd, known.calls + 1, known.unpriced + unpriced, max(known.until, each.ended_at)
+        )
+    return found
+
+
+async def add_charges(connection: "asyncpg.Connection[Any]", observations: Iterable[Observation]) -> None:
+    """Add what new calls cost, in the order of the keys, within the transaction that inserts the calls."""
+    found = charges(observations)
+    keys = sorted(found)
+    await connection.executemany(
+        "INSERT INTO workspace_spend (workspace_id, day, source, usd, calls, unpriced, until)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (workspace_id, day, source) DO UPDATE SET"
+        " usd = workspace_spend.usd + excluded.usd, calls = workspace_spend.calls + excluded.calls,"
+        " unpriced = workspace_spend.unpriced + excluded.unpriced,"
+        " until = greatest(workspace_spend.until, excluded.until)",
+        [(*key, *found[key]) for key in keys],
+    )
+
+
+class SpendStore:
+    """One query each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def month(self, today: date) -> list[RowMapping]:
+        """Costs of today and of its month by workspace and source, in this order."""
+        query = (
+            "SELECT workspace_id, source, coalesce(sum(usd) FILTER (WHERE day = :today), 0) AS day_usd,"
+            " sum(usd) AS month_usd, sum(unpriced) AS unpriced, max(until) AS until FROM workspace_spend"
+            " WHERE day >= :first AND day < :next GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        first = today.replace(day=1)
+        following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
+        async with self._database.transaction() as session:
+            values = {"today": today, "first": first, "next": following}
+            return list((await (await session.connection()).execute(text(query), values)).mappings())
