@@ -165,6 +165,27 @@ async def test_connections_are_reused_while_the_server_keeps_them() -> None:
         assert server.connections == 2
 
 
+async def test_phases_are_those_that_happened_and_a_failure_has_those_that_ended() -> None:
+    async with provider(saying(answer(b"one"))) as server, transport() as client:
+        first = await ask(client, server)
+        await first.body()
+        phases = first.phases
+        assert phases.dns_ms is not None
+        assert phases.connect_ms is not None
+        assert phases.first_byte_ms is not None
+        assert phases.tls_ms is None
+        assert phases.first_byte_ms >= phases.dns_ms + phases.connect_ms
+        again = (await ask(client, server)).phases
+        assert (again.dns_ms, again.connect_ms, again.reused) == (None, None, True)
+    silent = Timeouts(connect_s=20, first_byte_s=0.05, between_bytes_s=20, total_s=60)
+    async with provider(saying()) as server, transport() as client:
+        with pytest.raises(FirstByteTimeout) as late:
+            await ask(client, server, silent)
+        assert late.value.phases is not None
+        assert late.value.phases.connect_ms is not None
+        assert late.value.phases.first_byte_ms is None
+
+
 @pytest.mark.parametrize(
     ("parts", "close", "expected"),
     [
@@ -366,9 +387,12 @@ async def test_tls_is_verified(tmp_path: Path) -> None:
     context.load_cert_chain(certificate, key)
     async with provider(saying(answer(b"secret")), context) as server:
         async with transport(tls=ssl.create_default_context(cafile=str(certificate))) as client:
+            secured = []
             for _ in range(2):
-                assert await (await ask(client, server)).body() == b"secret"
-            assert server.connections == 1
+                response = await ask(client, server)
+                assert await response.body() == b"secret"
+                secured.append(response.phases.tls_ms is not None)
+            assert (secured, server.connections) == ([True, False], 1)
         async with transport() as client:
             with pytest.raises(ConnectFailed) as failed:
                 await ask(client, server)

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fairlead_common.outcomes import ErrorClass
 
@@ -73,6 +74,13 @@ class EmbeddingAnswer:
     phases: Phases
     warnings: tuple[Unhonoured, ...] = ()
     rate_limits: RateLimits = UNKNOWN
+
+
+class ModelsAnswer(NamedTuple):
+    """What a provider offers, and how the answer came."""
+
+    models: list[str]
+    phases: Phases
 
 
 @dataclass(slots=True)
@@ -233,12 +241,12 @@ class ProviderClient:
         finally:
             stream.close()
 
-    async def list_models(self, timeouts: Timeouts | None = None) -> list[str]:
+    async def list_models(self, timeouts: Timeouts | None = None) -> ModelsAnswer:
         """Ids of the provider's models; the cheap probe. Raises ProviderError."""
         encoded = EncodedRequest("GET", self.wire.models_path(), {}, b"")
         http = await self._send(encoded, "", timeouts, None)
         try:
-            return self.wire.decode_models(await http.body())
+            return ModelsAnswer(self.wire.decode_models(await http.body()), http.phases)
         except TransportError as error:
             raise self.failure(error, "", in_stream=True) from error
         finally:
@@ -253,7 +261,7 @@ class ProviderClient:
                 if in_stream and isinstance(error, ConnectionBroken)
                 else ErrorClass.CONNECT
             )
-        return ProviderError(found, str(error), provider=self.spec.name, model=model)
+        return ProviderError(found, str(error), provider=self.spec.name, model=model, phases=error.phases)
 
     def _encode(self, request: ChatRequest, model: str, *, stream: bool) -> EncodedRequest:
         try:
@@ -292,7 +300,7 @@ class ProviderClient:
         finally:
             http.close()
         failed = self.wire.decode_error(http.status, http.headers, body)
-        failed.provider, failed.model = self.spec.name, model
+        failed.provider, failed.model, failed.phases = self.spec.name, model, http.phases
         raise failed
 
 

@@ -12,6 +12,8 @@
 
 from fairlead_common.outcomes import ErrorClass
 
+from fairlead_models.transport.protocol import Phases
+
 EXCERPT = 300
 
 
@@ -50,7 +52,10 @@ class CatalogFileError(FairleadModelsError):
 
 
 class ProviderError(FairleadModelsError):
-    """One attempt failed. Status decides the class, then the kind of transport failure, never message text."""
+    """One attempt failed. Status decides the class, then the kind of transport failure, never message text.
+
+    ``phases`` are those that the attempt went through before; None = it was not sent, or they are not known.
+    """
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class ProviderError(FairleadModelsError):
         code: str | None = None,
         param: str | None = None,
         provider_request_id: str | None = None,
+        phases: Phases | None = None,
     ) -> None:
         super().__init__(message)
         self.error_class = error_class
@@ -75,6 +81,7 @@ class ProviderError(FairleadModelsError):
         self.code = code
         self.param = param
         self.provider_request_id = provider_request_id
+        self.phases = phases
 
     @property
     def retryable(self) -> bool:

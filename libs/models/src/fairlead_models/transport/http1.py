@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from fairlead_models.transport.connecting import connect
 from fairlead_models.transport.exchange import Connection, Exchange
 from fairlead_models.transport.protocol import (
     ConnectFailed,
@@ -20,8 +21,10 @@ from fairlead_models.transport.protocol import (
     ConnectTimeout,
     HttpRequest,
     HttpResponse,
+    Phases,
     PoolLimits,
     Timeouts,
+    TransportError,
 )
 
 
@@ -71,13 +74,17 @@ class Http1Transport:
         connection = self._reuse(pool, loop.time())
         if connection is not None:
             try:
-                return await self._exchange(connection, data, timeouts, deadline, began, None)
+                return await self._exchange(connection, data, timeouts, deadline, began, Phases(reused=True))
             except ConnectionBroken:
                 if connection.received:
                     raise
-        connection = await self._connect(pool, origin, timeouts, deadline)
-        connected_ms = (time.perf_counter() - began) * 1000
-        return await self._exchange(connection, data, timeouts, deadline, began, connected_ms)
+        phases = Phases()
+        try:
+            connection = await self._connect(pool, origin, timeouts, deadline, phases)
+            return await self._exchange(connection, data, timeouts, deadline, began, phases)
+        except TransportError as error:
+            error.phases = phases
+            raise
 
     async def close(self) -> None:
         """See ``Transport.close``."""
@@ -94,17 +101,16 @@ class Http1Transport:
         timeouts: Timeouts,
         deadline: float,
         began: float,
-        connected_ms: float | None,
+        phases: Phases,
     ) -> Exchange:
         exchange = connection.start(data, timeouts, deadline)
-        exchange.phases.reused = connected_ms is None
-        exchange.phases.connect_ms = connected_ms
+        exchange.phases = phases
         try:
             await exchange.wait_head()
         except BaseException:
             exchange.close()
             raise
-        exchange.phases.first_byte_ms = (time.perf_counter() - began) * 1000
+        phases.first_byte_ms = (time.perf_counter() - began) * 1000
         return exchange
 
     def _reuse(self, pool: _Pool, now: float) -> Connection | None:
@@ -118,7 +124,9 @@ class Http1Transport:
             return connection
         return None
 
-    async def _connect(self, pool: _Pool, origin: Origin, timeouts: Timeouts, deadline: float) -> Connection:
+    async def _connect(
+        self, pool: _Pool, origin: Origin, timeouts: Timeouts, deadline: float, phases: Phases
+    ) -> Connection:
         loop = asyncio.get_running_loop()
         bound = min(loop.time() + timeouts.connect_s, deadline)
         try:
@@ -126,8 +134,9 @@ class Http1Transport:
                 while len(pool.open) >= self._limits.per_origin:
                     await self._free_slot(pool)
                     if (connection := self._reuse(pool, loop.time())) is not None:
+                        phases.reused = True
                         return connection
-                return await self._open(pool, origin)
+                return await self._open(pool, origin, phases)
         except TimeoutError:
             raise ConnectTimeout(
                 f"no connection to {origin.host}:{origin.port} within {timeouts.connect_s:g} s"
@@ -146,13 +155,13 @@ class Http1Transport:
                 pool.wake_next()  # the place was ours already: the next in line gets it
             raise
 
-    async def _open(self, pool: _Pool, origin: Origin) -> Connection:
+    async def _open(self, pool: _Pool, origin: Origin, phases: Phases) -> Connection:
         loop = asyncio.get_running_loop()
         connection = Connection(loop, self._limits, lambda each: self._freed(pool, each))
         pool.open.add(connection)
         context = self._context() if origin.secure else None
         try:
-            await loop.create_connection(lambda: connection, origin.host, origin.port, ssl=context)
+            await connect(lambda: connection, origin.host, origin.port, context, phases)
         except BaseException as error:
             pool.open.discard(connection)
             pool.wake_next()

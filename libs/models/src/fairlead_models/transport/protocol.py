@@ -19,7 +19,9 @@ from typing import Protocol
 
 
 class TransportError(Exception):
-    """Root; says what happened, never what was sent."""
+    """Root; says what happened, never what was sent. ``phases`` are those that ended before it."""
+
+    phases: "Phases | None" = None
 
 
 class ConnectFailed(TransportError):
@@ -80,10 +82,13 @@ class HttpRequest:
 
 @dataclass(slots=True)
 class Phases:
-    """Milliseconds; None = the phase did not happen (a reused connection has no dns, connect, tls)."""
+    """Milliseconds; None = the phase did not happen (a reused connection has no dns, connect, tls) or did not end."""
 
+    dns_ms: float | None = None
     connect_ms: float | None = None
+    tls_ms: float | None = None
     first_byte_ms: float | None = None
+    """From the beginning, so with the phases before it, to the head of the answer."""
     reused: bool = False
 
 
