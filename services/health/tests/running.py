@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from fairlead_common.bus.publishing import JetStreamPublisher
-from fairlead_common.bus.reading import read_since
+from fairlead_common.bus.reading import read_last, read_since
 from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.events.calls import Attempt, Call, CallKind, CallsCompleted
 from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished
@@ -161,3 +161,13 @@ async def eventually(condition: Callable[[], Any], timeout_s: float = 30.0) -> A
         while not (found := await condition()):
             await asyncio.sleep(0.05)
         return found
+
+
+async def until_scheduled(client: Client, expected: dict[str, str]) -> None:
+    """Wait until JetStream has these schedules, by subject, and no others."""
+
+    async def reached() -> bool:
+        found = await read_last(client, "PROBES", "probes.schedule.>")
+        return {each.subject: (each.headers or {})["Nats-Schedule"] for each in found} == expected
+
+    await eventually(reached)

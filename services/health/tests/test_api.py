@@ -15,6 +15,7 @@ from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_simulator.testing import Running
 from nats.aio.client import Client
+from pydantic import ValidationError
 from sqlalchemy import text
 
 from services.health.tests.running import (
@@ -25,6 +26,7 @@ from services.health.tests.running import (
     providers_file,
     report,
     running,
+    until_scheduled,
 )
 from tests.support.postgres_proxy import postgres_proxy
 from tests.support.waiting import until
@@ -38,16 +40,6 @@ async def active(client: Client) -> list[AlertRaised]:
     bucket = SnapshotPublisher(client, "alerts-active")
     found = [await bucket.read(key) for key in await bucket.keys()]
     return [AlertRaised.model_validate_json(each[1]) for each in found if each is not None]
-
-
-async def until_scheduled(client: Client, expected: dict[str, str]) -> None:
-    """Wait until JetStream has these schedules, by subject, and no others."""
-
-    async def reached() -> bool:
-        found = await read_last(client, "PROBES", "probes.schedule.>")
-        return {each.subject: (each.headers or {})["Nats-Schedule"] for each in found} == expected
-
-    await eventually(reached)
 
 
 async def test_an_alert_is_listed_acknowledged_and_over(
@@ -165,19 +157,72 @@ async def test_schedules_are_changed_and_probes_run_by_hand(
         put = ops.PutProbe(provider="openai", probe=ops.ProbeIn(kind="streaming", interval_s=120))
         assert (await rpc.call(ops.PUT_PROBE, put)).interval_s == 120
         await until_scheduled(nats_client, {"probes.schedule.openai": "@every 120s"})
-        result = await rpc.call(ops.RUN_PROBE, OPENAI)
+        result = await rpc.call(ops.RUN_PROBE, ops.RunProbe(provider="openai"))
         assert (result.ok, result.kind, result.error_class) == (True, "streaming", None)
         assert result.ttft_ms is not None
+        assert result.first_byte_ms is not None
+        assert result.cost_usd is not None
         off = ops.PutProbe(provider="openai", probe=ops.ProbeIn(enabled=False))
         await rpc.call(ops.PUT_PROBE, off)
         await until_scheduled(nats_client, {})
         await openai.fault("rate_limited")
-        result = await rpc.call(ops.RUN_PROBE, OPENAI)
+        result = await rpc.call(ops.RUN_PROBE, ops.RunProbe(provider="openai"))
         assert (result.ok, result.error_class) == (False, "rate_limited")
         assert observer.states["openai"].status == "healthy"
         with pytest.raises(RpcError, match="'opnai' is not configured; configured are openai") as refused:
-            await rpc.call(ops.RUN_PROBE, ops.OneProvider(provider="opnai"))
+            await rpc.call(ops.RUN_PROBE, ops.RunProbe(provider="opnai"))
         assert refused.value.status == 404
+
+
+async def test_when_the_budget_is_spent_probes_are_cheap_and_a_restart_does_not_forget_it(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    rpc, providers = RpcClient(nats_client), providers_file(tmp_path, openai=openai.url)
+    run = ops.RunProbe(provider="openai")
+    frugal = ops.ProbeIn(interval_s=3600, daily_budget_usd=1e-9, monthly_budget_usd=1)
+
+    async def spent() -> bool:
+        (found,) = (await rpc.call(ops.PROBES, Empty())).probes
+        return found.budget_spent == "daily"
+
+    async with running(nats_url, postgres_dsn, providers):
+        await observer.until_status("openai", "healthy")
+        await rpc.call(ops.PUT_PROBE, ops.PutProbe(provider="openai", probe=frugal))
+        await eventually(spent)
+        assert (await rpc.call(ops.RUN_PROBE, run)).kind == "cheap"
+    async with running(nats_url, postgres_dsn, providers):
+        await eventually(spent)
+        result = await rpc.call(ops.RUN_PROBE, run)
+        assert (result.kind, result.ok, result.cost_usd) == ("cheap", True, 0.0)
+
+        async def recorded() -> list[str]:
+            query = ops.ProbeResultsQuery(provider="openai", limit=2)
+            found = (await rpc.call(ops.PROBE_RESULTS, query)).results
+            return [each.call_id for each in found if each.call_id == result.call_id]
+
+        await eventually(recorded)
+        generous = frugal.model_copy(update={"daily_budget_usd": 1.0})
+        assert (
+            await rpc.call(ops.PUT_PROBE, ops.PutProbe(provider="openai", probe=generous))
+        ).budget_spent is None
+        assert (await rpc.call(ops.RUN_PROBE, run)).kind == "completion"
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"intervall_s": 5}, "Extra inputs are not permitted"),
+        ({"interval_s": 0}, "greater than or equal to 1"),
+        ({"kind": "ping"}, "'cheap', 'completion' or 'streaming'"),
+        ({"models": ["a", "a"]}, "each model may be named once"),
+        ({"models": [""]}, "at least 1 character"),
+        ({"daily_budget_usd": -1}, "greater than or equal to 0"),
+        ({"daily_budget_usd": 5, "monthly_budget_usd": 4}, "can never be spent within a monthly budget of 4"),
+    ],
+)
+def test_a_schedule_that_makes_no_sense_is_refused(given: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        ops.ProbeIn.model_validate(given)
 
 
 async def test_windows_count_what_edges_report_and_a_frame_that_cannot_be_read_harms_nobody(

@@ -1,14 +1,19 @@
 """Probes by ticks of JetStream, on a real bus and real providers: what is probed, how often, and what holds up nobody."""
 
+import asyncio
+import time
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from fairlead_common.bus.reading import read_last
+from fairlead_common.bus.reading import read_last, read_since
 from fairlead_common.events.calls import CallsCompleted
-from fairlead_common.events.health import Status
+from fairlead_common.events.health import ProviderStatus, Status
 from fairlead_common.outcomes import ErrorClass
 from fairlead_health import probes
-from fairlead_health.probes import contradicts, jitter_s
+from fairlead_health.domain.pace import IDLE_S
+from fairlead_health.probes import contradicts, jitter_s, result_id
+from fairlead_health.telling import LONG_AGO
 from fairlead_simulator.testing import Running
 from fairlead_simulator.testing import running as simulator
 from nats.aio.client import Client
@@ -17,11 +22,14 @@ from services.health.tests.running import (
     Observer,
     attempt,
     call,
+    environment,
     eventually,
     providers_file,
     report,
     running,
+    until_scheduled,
 )
+from tests.support.processes import ServiceProcess, service_process
 from tests.support.waiting import until
 
 
@@ -43,6 +51,23 @@ async def tick_until_probed(client: Client, provider: Running, name: str, before
         return await chats(provider) > before
 
     await eventually(probed)
+
+
+async def more_chats(provider: Running, than: int) -> bool:
+    return await chats(provider) > than
+
+
+async def until_quiet(provider: Running) -> int:
+    """Wait until no probe is on its way; how often it was asked until then."""
+    last = -1
+    while (now := await chats(provider)) != last:
+        last = now
+        await asyncio.sleep(1.0)  # longer than a probe of a well provider and its confirmation
+    return now
+
+
+def is_idle(state: ProviderStatus) -> bool:
+    return state.last_check is not None and time.time() - state.last_check.timestamp() > IDLE_S
 
 
 async def test_one_tick_finds_out_that_an_idle_provider_is_down(
@@ -112,6 +137,75 @@ async def test_where_no_model_is_known_the_list_of_models_is_asked_for(
         assert (probe.api, probe.kind) == ("probe.cheap", "probe")
 
 
+async def test_a_cheap_probe_needs_no_more_than_an_answer(
+    nats_url: str, postgres_dsn: str, nats_client: Client, observer: Observer, tmp_path: Path
+) -> None:
+    async def unlisted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(unlisted, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        providers = providers_file(tmp_path, bare=f"http://127.0.0.1:{port}")
+        providers.write_text(providers.read_text().replace("  models:\n  - gpt-5.4-mini\n", ""))
+        async with running(nats_url, postgres_dsn, providers):
+            await observer.until_status("bare", "healthy")
+
+
+async def test_a_lone_failure_of_an_idle_provider_is_looked_into_at_once(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    """The next tick would come in a day."""
+    providers = providers_file(tmp_path, openai=openai.url)
+    async with running(nats_url, postgres_dsn, providers, probe_interval_s=86_400):
+        await observer.until_status("openai", "healthy")
+        await until_scheduled(nats_client, {"probes.schedule.openai": "@every 86400s"})
+        before = await until_quiet(openai)
+        await until(lambda: is_idle(observer.states["openai"]))
+        await report(nats_client, call(attempt("openai", ErrorClass.CONNECT)))
+        await eventually(lambda: more_chats(openai, before))
+        assert await observer.changes("openai") == ["healthy"]
+
+
+async def test_each_tick_has_one_result_although_a_replica_is_killed_in_the_middle(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    names = [name for name in map("openai-{}".format, range(99)) if jitter_s(name, 86_400) < 0.5][:6]
+    providers = providers_file(tmp_path, **dict.fromkeys(names, openai.url))
+    schedules = {f"probes.schedule.{name}": "@every 86400s" for name in names}
+
+    def process(name: str) -> AbstractAsyncContextManager[ServiceProcess]:
+        told = environment(nats_url, postgres_dsn, providers, name)
+        told["FAIRLEAD_PROBE_INTERVAL_S"] = "86400"
+        return service_process("health", told, tmp_path / f"{name}.log")
+
+    async with process("one") as one, process("two"), process("three"):
+        for name in names:
+            await observer.until_status(name, "healthy")
+        await until_scheduled(nats_client, schedules)
+        before = await until_quiet(openai)
+        await openai.fault("slow_first_token", delay_s=2.0)
+        sent = [await nats_client.jetstream().publish(f"probes.due.{name}", b"") for name in names]
+        await eventually(lambda: more_chats(openai, before + len(names) - 1))
+        await one.kill()
+        ticks = await read_since(nats_client, "PROBES", "probes.due.>", LONG_AGO)
+        of_ours = [tick for tick in ticks if tick.metadata.sequence.stream in {ack.seq for ack in sent}]
+        expected = {result_id(tick, "None/0") for tick in of_ours}
+        assert len(expected) == len(names)
+
+        async def results() -> list[str]:
+            found = await read_since(nats_client, "CALLS", "calls.completed.>", LONG_AGO)
+            calls = [call for each in found for call in CallsCompleted.model_validate_json(each.data).calls]
+            return sorted(call.call_id for call in calls if call.call_id in expected)
+
+        async def each_once() -> bool:
+            return await results() == sorted(expected)
+
+        await eventually(each_once)
+
+
 async def test_ticks_that_nobody_executes_expire(
     nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
 ) -> None:
@@ -119,7 +213,7 @@ async def test_ticks_that_nobody_executes_expire(
         await observer.until_status("openai", "healthy")
         (schedule,) = await read_last(nats_client, "PROBES", "probes.schedule.>")
         (due,) = await read_last(nats_client, "PROBES", "probes.due.>")
-    assert (schedule.headers or {})["Nats-Schedule-TTL"] == "10s"
+    assert (schedule.headers or {})["Nats-Schedule-TTL"] == "60s"
     assert (due.headers or {})["Nats-TTL"] == "10s"
 
 

@@ -30,6 +30,7 @@ from sqlalchemy import RowMapping
 
 from fairlead_health.alert_store import AlertStore
 from fairlead_health.domain import alerts as rules
+from fairlead_health.domain.pace import Pace, doubtful, interval_s
 from fairlead_health.domain.raising import Surroundings, abandoned, alerted, orphaned
 from fairlead_health.domain.score import Span
 from fairlead_health.domain.status import (
@@ -115,6 +116,12 @@ class Aggregator:
         self._teller: Teller | None = None
         self._judging = False
         self._told_at: dict[str, float] = {}
+        self._routed_at: dict[str, float] = {}
+        self._pace = Pace(
+            unwell_s=settings.probe_interval_unwell_s,
+            changed_s=settings.probe_interval_changed_s,
+            unrouted_s=settings.probe_interval_unrouted_s,
+        )
 
     async def run(self) -> None:
         """Hear, compete for the lease, and judge, for ever."""
@@ -135,13 +142,17 @@ class Aggregator:
         if self._judging:
             for provider in touched:
                 self._observe(provider, Tick(), now)
+                if doubtful(self._watches[provider].record, now, self._rules):
+                    self._prober.probe_soon(provider)
 
     def _count(self, call: Call, attempt: Attempt, ended_at: float, now: float) -> bool:
         error = attempt.error_class
         if error is not None and error.bucket is Bucket.CALLER:
             return False
-        if error is None and call.kind is CallKind.LIVE:
-            self._prober.live_success(attempt.provider, max(0.0, now - ended_at))
+        if call.kind is CallKind.LIVE:
+            self._routed_at[attempt.provider] = max(ended_at, self._routed_at.get(attempt.provider, 0.0))
+            if error is None:
+                self._prober.live_success(attempt.provider, max(0.0, now - ended_at))
         seen = CallSeen(
             ok=None if error is not None and not error.counts_against_provider else error is None,
             source="active" if call.kind is CallKind.PROBE else "passive",
@@ -267,7 +278,11 @@ class Aggregator:
             was, record = before.record.status, watch.record
             logger.warning("%s: %s -> %s: %s", provider, was, record.status, record.reason)
             self._tell(provider, was, now)
-        around = replace(self._around, probe_interval_s=self._usual_interval_s(provider))
+        around = replace(
+            self._around,
+            probe_interval_s=self._usual_interval_s(provider),
+            probe_budget_spent=self._prober.budget_spent(provider),
+        )
         self._watches[provider], told = alerted(watch, now, self._rules, around, new_id)
         for alert in told:
             self._tell_alert(alert)
@@ -299,9 +314,9 @@ class Aggregator:
                 if not is_away(error):
                     raise
                 logger.warning("settings cannot be read: %s: %s", type(error).__name__, error)
-            kept = self._providers if self._settings_known else self._schedules.providers
+            kept, now = self._providers if self._settings_known else self._schedules.providers, time.time()
             try:
-                await self._schedules.keep({name: self._interval_s(name) for name in kept})
+                await self._schedules.keep({name: self._interval_s(name, now) for name in kept})
             except (NatsError, OSError, TimeoutError) as error:
                 logger.warning("schedules wait: %s: %s", type(error).__name__, error)
             await asyncio.sleep(LOOK_S)
@@ -343,15 +358,15 @@ class Aggregator:
         row = self._probes.get(provider)
         if row is None:
             return self._settings.probe_interval_s
-        interval_s: int = row["interval_s"]
-        return interval_s if row["enabled"] else None
+        usual_s: int = row["interval_s"]
+        return usual_s if row["enabled"] else None
 
-    def _interval_s(self, provider: str) -> int | None:
+    def _interval_s(self, provider: str, now: float) -> int | None:
         usual_s = self._usual_interval_s(provider)
-        unwell = self._watches[provider].record.status in (Status.DOWN, Status.DEGRADED, Status.UNKNOWN)
-        if usual_s is None or not unwell:
-            return usual_s
-        return min(usual_s, self._settings.probe_interval_unwell_s)
+        if usual_s is None:
+            return None
+        routed_at = self._routed_at.get(provider, self._around.watched_from)
+        return interval_s(self._watches[provider].record, usual_s, routed_at, now, self._pace)
 
 
 def _news(state: ProviderStatus, previous: Status | None) -> ProviderStatusPublished:

@@ -16,26 +16,35 @@ from pydantic import ValidationError
 
 from fairlead_health.domain.score import FORMULA
 from fairlead_health.probes import Prober
+from fairlead_health.results import Ledger, ProbeResults, result_of
 from fairlead_health.store import HealthStore
 from fairlead_health.windows import WindowStore, windows_of
 
 
 class HealthApi:
-    """One method per operation."""
+    """One method per operation.
+
+    ``regions``: every configured provider, and where it is.
+    """
 
     def __init__(
         self,
         client: Client,
         store: HealthStore,
         windows: WindowStore,
+        results: ProbeResults,
+        ledger: Ledger,
         prober: Prober,
-        providers: tuple[str, ...],
+        regions: Mapping[str, str | None],
         default_probe: ops.ProbeIn,
     ) -> None:
         self._store = store
         self._windows = windows
+        self._results = results
+        self._ledger = ledger
         self._prober = prober
-        self._providers = providers
+        self._regions = regions
+        self._providers = tuple(regions)
         self._default_probe = default_probe
         self._states = SnapshotPublisher(client, "provider-status")
         self.schedules: Mapping[str, ops.ProbeIn] = {}
@@ -49,20 +58,23 @@ class HealthApi:
             except ValidationError as error:
                 await dead_letter_body(message, position, error)
         await self._windows.add(frames)
+        await self._results.add(frames)
 
     def probe_of(self, provider: str) -> ops.ProbeIn:
-        """How a provider is probed."""
-        return self.schedules.get(provider, self._default_probe)
+        """How a provider is probed, and what that may cost."""
+        default = self._default_probe
+        probe = self.schedules.get(provider, default)
+        if probe.daily_budget_usd is None:
+            probe = probe.model_copy(update={"daily_budget_usd": default.daily_budget_usd})
+        if probe.monthly_budget_usd is None:
+            probe = probe.model_copy(update={"monthly_budget_usd": default.monthly_budget_usd})
+        return probe
 
     async def read_schedules(self) -> None:
-        """Read the schedules anew."""
-        rows = await self._store.probes()
-        self.schedules = {
-            row["provider"]: ops.ProbeIn(
-                kind=row["kind"], interval_s=row["interval_s"], enabled=row["enabled"], model=row["model"]
-            )
-            for row in rows
-        }
+        """Read the schedules anew, and what probes have cost."""
+        rows = [dict(row) for row in await self._store.probes()]
+        self.schedules = {row.pop("provider"): ops.ProbeIn.model_validate(row) for row in rows}
+        await self._ledger.read()
 
     async def summary(self, request: Empty) -> ops.Summary:
         """All providers."""
@@ -89,30 +101,42 @@ class HealthApi:
     async def probes(self, request: Empty) -> ops.Probes:
         """All schedules."""
         await self.read_schedules()
-        found = [ops.Probe(provider=name, **self.probe_of(name).model_dump()) for name in self._providers]
-        return ops.Probes(probes=found)
+        return ops.Probes(probes=[self._probe(name) for name in self._providers])
 
     async def put_probe(self, request: ops.PutProbe) -> ops.Probe:
         """Change a schedule."""
         self._known(request.provider)
         await self._store.put_probe(request.provider, request.probe)
         await self.read_schedules()
-        return ops.Probe(provider=request.provider, **request.probe.model_dump())
+        return self._probe(request.provider)
 
-    async def run_probe(self, request: ops.OneProvider) -> ops.ProbeResult:
+    async def run_probe(self, request: ops.RunProbe) -> ops.ProbeResult:
         """Probe now."""
         self._known(request.provider)
         probe = self.probe_of(request.provider)
-        call = await self._prober.run(request.provider, probe)
-        attempt = call.attempts[0]
-        return ops.ProbeResult(
-            provider=request.provider,
-            kind=probe.kind,
-            ok=attempt.ok,
-            error_class=attempt.error_class.value if attempt.error_class else None,
-            latency_ms=attempt.duration_ms,
-            ttft_ms=attempt.ttft_ms,
-            connect_ms=None,
+        kind, model = request.probe.kind or probe.kind, request.probe.model
+        call = await self._prober.run(
+            request.provider,
+            probe.model_copy(update={"kind": kind}),
+            model or next(iter(probe.models), None),
+        )
+        return ops.ProbeResult.model_validate(result_of(call))
+
+    async def probe_results(self, request: ops.ProbeResultsQuery) -> ops.ProbeResults:
+        """What probes have found lately."""
+        self._known(request.provider)
+        rows = await self._results.recent(request.provider, request.limit)
+        return ops.ProbeResults(results=[ops.ProbeResult.model_validate(dict(row)) for row in rows])
+
+    def _probe(self, provider: str) -> ops.Probe:
+        spend = self._ledger.spend_of(provider)
+        return ops.Probe(
+            provider=provider,
+            region=self._regions.get(provider),
+            spent_today_usd=spend.today_usd if spend else None,
+            spent_this_month_usd=spend.this_month_usd if spend else None,
+            budget_spent=self._prober.budget_spent(provider),
+            **dict(self.probe_of(provider)),
         )
 
     async def set_maintenance(self, request: ops.SetMaintenance) -> Empty:

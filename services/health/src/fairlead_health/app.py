@@ -30,6 +30,7 @@ from fairlead_health.api import HealthApi
 from fairlead_health.drift import WireDrifts
 from fairlead_health.figures import FigureStore, Measurements
 from fairlead_health.probes import Prober
+from fairlead_health.results import Ledger, ProbeResults
 from fairlead_health.rules import RulesApi
 from fairlead_health.settings import HealthSettings
 from fairlead_health.store import HealthStore
@@ -53,12 +54,18 @@ async def wire(runtime: Runtime) -> None:
     states = SnapshotFollower("provider-status", ProviderStatus.model_validate_json)
     store, windows = HealthStore(runtime.database), WindowStore(runtime.database)
     alert_store = AlertStore(runtime.database)
+    results = ProbeResults(runtime.database)
+    ledger = Ledger(results)
 
     def status_of(provider: str) -> Status:
         found = states.get(provider)
         return found.status if found is not None else Status.UNKNOWN
 
-    default_probe = ops.ProbeIn(interval_s=settings.probe_interval_s)
+    default_probe = ops.ProbeIn(
+        interval_s=settings.probe_interval_s,
+        daily_budget_usd=settings.probe_daily_budget_usd,
+        monthly_budget_usd=settings.probe_monthly_budget_usd,
+    )
     prober = Prober(
         Clients(specs, transport),
         catalog,
@@ -66,8 +73,10 @@ async def wire(runtime: Runtime) -> None:
         settings.instance,
         lambda provider: api.probe_of(provider),
         status_of,
+        ledger,
     )
-    api = HealthApi(runtime.client, store, windows, prober, providers, default_probe)
+    regions = {spec.name: spec.region for spec in specs}
+    api = HealthApi(runtime.client, store, windows, results, ledger, prober, regions, default_probe)
     aggregator = Aggregator(
         runtime.client,
         store,
@@ -82,7 +91,7 @@ async def wire(runtime: Runtime) -> None:
     )
     drifts = WireDrifts(runtime.client, runtime.publisher, alert_store, settings.runbooks_url)
     consume_batches(runtime.broker, HEALTH_CALLS, api.on_frames)
-    consume(runtime.broker, HEALTH_PROBES, prober.on_tick)
+    consume(runtime.broker, HEALTH_PROBES, prober.on_tick, hands_on=True)
     consume(runtime.broker, HEALTH_DRIFT, drifts.on_drift)
     answer(runtime.broker, ops.SUMMARY, api.summary)
     answer(runtime.broker, ops.PROVIDER, api.provider)
@@ -90,6 +99,7 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.PROBES, api.probes)
     answer(runtime.broker, ops.PUT_PROBE, api.put_probe)
     answer(runtime.broker, ops.RUN_PROBE, api.run_probe)
+    answer(runtime.broker, ops.PROBE_RESULTS, api.probe_results)
     answer(runtime.broker, ops.SET_MAINTENANCE, api.set_maintenance)
     answer(runtime.broker, ops.END_MAINTENANCE, api.end_maintenance)
     _answer_alerts(runtime.broker, AlertApi(alert_store, providers), RulesApi(alert_store, providers))
@@ -97,7 +107,7 @@ async def wire(runtime: Runtime) -> None:
     runtime.spawn(prober.work)
     runtime.spawn(aggregator.run)
     runtime.spawn(drifts.run)
-    runtime.spawn(partial(keep_house, api, windows))
+    runtime.spawn(partial(keep_house, api, windows, results))
 
 
 def _answer_alerts(broker: NatsBroker, alerts: AlertApi, rules: RulesApi) -> None:
@@ -112,7 +122,7 @@ def _answer_alerts(broker: NatsBroker, alerts: AlertApi, rules: RulesApi) -> Non
     answer(broker, rule_ops.RULE_VERSIONS, rules.rule_versions)
 
 
-async def keep_house(api: HealthApi, windows: WindowStore) -> None:
+async def keep_house(api: HealthApi, windows: WindowStore, results: ProbeResults) -> None:
     """Read the schedules every now and then, and forget what no window needs."""
     rounds = 0
     while True:
@@ -120,6 +130,7 @@ async def keep_house(api: HealthApi, windows: WindowStore) -> None:
             await api.read_schedules()
             if rounds % PRUNE_EVERY == 0:
                 await windows.prune()
+                await results.prune()
         except Exception as error:
             if not is_away(error):
                 raise

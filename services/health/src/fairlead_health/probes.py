@@ -1,36 +1,41 @@
 """Probes: ticks of the schedules inside JetStream, executed by any replica, one tick once.
 
 Ticks arrive on ``probes.due.<provider>``, by a durable that all replicas share. Taking a tick only queues the probe, so
-that a provider that hangs holds up nobody else's. Results travel as ``calls.completed`` frames, so a probe counts through
-the same door as live traffic. What contradicts the known state is confirmed soon instead of at the next tick.
+that a provider that hangs holds up nobody else's. A tick is acknowledged when its result is on the bus: one whose worker
+died is soon another's, and because ids of results derive from the tick, even then it counts once. Results travel as
+``calls.completed`` frames, so a probe counts through the same door as live traffic. What contradicts the known state is
+confirmed soon instead of at the next tick.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final, NamedTuple
 
 from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.redelivery import is_away
-from fairlead_common.events.calls import Attempt, Call, CallKind, CallsCompleted
+from fairlead_common.events.calls import Call, CallsCompleted
 from fairlead_common.events.health import Status
-from fairlead_common.ids import new_id, stamp, utc_now
-from fairlead_common.operations.health import ProbeIn
+from fairlead_common.ids import derived_id, new_id, utc_now
+from fairlead_common.operations.health import ProbeIn, ProbeKind
 from fairlead_common.outcomes import CallState
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.client import ProviderClient
-from fairlead_models.errors import ProviderError
-from fairlead_models.prices import cost_usd
-from fairlead_models.transport.protocol import Phases, Timeouts
-from fairlead_models.unified import ChatRequest, Message, Usage
 from faststream.nats import NatsMessage
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from fairlead_health.domain.budgets import Budget, Period, spent
+from fairlead_health.measuring import call_of, cheapest, measure
+from fairlead_health.results import Ledger
 
 logger = logging.getLogger(__name__)
 
-PROBE_TIMEOUTS: Final = Timeouts(connect_s=3, first_byte_s=15, between_bytes_s=10, total_s=30)
-PROBE_OUTPUT_TOKENS: Final = 16
 MAX_JITTER_S: Final = 5.0
 FRESH_S: Final = 10.0
 """A provider that live traffic has proven healthy this recently is not probed."""
@@ -39,30 +44,16 @@ CONFIRM_GOOD_S: Final = 0.5
 """Pause before an answer of an unwell provider is confirmed."""
 CONFIRM_BAD_S: Final = 2.0
 """Pause before a failure of a healthy provider is confirmed."""
+STILL_AT_IT_S: Final = 1.5
+"""A tick that is worked on is kept from other replicas this often."""
+NO_MODEL: Final = "unknown"
 
 
-def request_for(kind: str, model: str) -> ChatRequest:
-    """The smallest real chat; the limit leaves reasoning models room to end."""
-    messages = [Message("user", "Reply with the single word: ok")]
-    return ChatRequest(model, messages, stream=kind == "streaming", max_output_tokens=PROBE_OUTPUT_TOKENS)
+class Due(NamedTuple):
+    """A provider to be probed; ``tick`` None = nobody's schedule but ours."""
 
-
-def cheapest(catalog: Catalog, provider: str) -> str | None:
-    """The provider's chat model with the lowest known output price, or its first one; those of a class first."""
-    chats = [
-        target
-        for target, entry in catalog.entries.items()
-        if target.provider == provider and entry.embedding is None
-    ]
-    found = [target for target in chats if catalog.entries[target].classes] or chats
-    priced = [
-        (price.output, target.model)
-        for target in found
-        if (price := catalog.price(target)) is not None and price.output is not None
-    ]
-    if priced:
-        return min(priced)[1]
-    return found[0].model if found else None
+    provider: str
+    tick: Msg | None
 
 
 class Prober:
@@ -76,6 +67,7 @@ class Prober:
         source: str,
         probe_of: Callable[[str], ProbeIn],
         status_of: Callable[[str], Status],
+        ledger: Ledger,
     ) -> None:
         self._clients = clients
         self._catalog = catalog
@@ -83,26 +75,46 @@ class Prober:
         self._source = source
         self._probe_of = probe_of
         self._status_of = status_of
+        self._ledger = ledger
         self._proven: dict[str, float] = {}
-        self._due: asyncio.Queue[str] = asyncio.Queue()
+        self._due: asyncio.Queue[Due] = asyncio.Queue()
         self._busy: set[str] = set()
 
     def live_success(self, provider: str, age_s: float) -> None:
         """Live traffic was answered by ``provider`` ``age_s`` seconds ago."""
         self._proven[provider] = max(self._proven.get(provider, 0.0), time.monotonic() - age_s)
 
+    def budget_spent(self, provider: str) -> Period | None:
+        """The budget of a provider's probes that is spent, if one is."""
+        probe = self._probe_of(provider)
+        if probe.kind == "cheap":
+            return None
+        budget = Budget(probe.daily_budget_usd, probe.monthly_budget_usd)
+        return spent(budget, self._ledger.spend_of(provider))
+
     async def on_tick(self, body: bytes, message: NatsMessage) -> None:
         """A tick of a schedule: probe, unless that is under way, not wanted, or would tell nothing new."""
         provider = message.raw_message.subject.rpartition(".")[2]
-        if provider in self._clients and provider not in self._busy and self._is_wanted(provider):
-            self._busy.add(provider)
-            self._due.put_nowait(provider)
+        if not self._queue(Due(provider, message.raw_message)):
+            await message.ack()
+
+    def probe_soon(self, provider: str) -> None:
+        """Something is doubtful: do not wait for the next tick."""
+        self._queue(Due(provider, None))
 
     async def work(self) -> None:
         """Execute what is due, for ever, each provider by itself."""
         async with asyncio.TaskGroup() as group:
             while True:
-                group.create_task(self._probe(await self._due.get()))
+                group.create_task(self._execute(await self._due.get()))
+
+    def _queue(self, due: Due) -> bool:
+        provider = due.provider
+        if provider not in self._clients or provider in self._busy or not self._is_wanted(provider):
+            return False
+        self._busy.add(provider)
+        self._due.put_nowait(due)
+        return True
 
     def _is_wanted(self, provider: str) -> bool:
         probe, status = self._probe_of(provider), self._status_of(provider)
@@ -111,108 +123,61 @@ class Prober:
         age_s = time.monotonic() - self._proven.get(provider, -float("inf"))
         return status is not Status.HEALTHY or age_s >= min(FRESH_S, probe.interval_s)
 
-    async def _probe(self, provider: str) -> None:
+    async def _execute(self, due: Due) -> None:
         try:
-            probe = self._probe_of(provider)
-            if self._status_of(provider) is Status.HEALTHY:
-                await asyncio.sleep(jitter_s(provider, probe.interval_s))
-            call = await self.run(provider, probe)
-            for _ in range(CONFIRMATIONS):
-                await asyncio.sleep(CONFIRM_BAD_S if call.state is CallState.FAILED else CONFIRM_GOOD_S)
-                if not contradicts(call, self._status_of(provider)):
-                    break
-                call = await self.run(provider, probe)
+            async with _kept(due.tick):
+                await self._probe(due)
+            if due.tick is not None:
+                await due.tick.ack()
         except Exception as error:
             if not is_away(error):
                 raise
-            logger.warning("a probe of %s is lost: %s: %s", provider, type(error).__name__, error)
+            logger.warning("a probe of %s is lost: %s: %s", due.provider, type(error).__name__, error)
         finally:
-            self._busy.discard(provider)
+            self._busy.discard(due.provider)
 
-    async def run(self, provider: str, probe: ProbeIn) -> Call:
-        """Probe now and report the result as a call. Where no model is known, the list of models must do."""
-        client = self._clients[provider]
-        model = probe.model or cheapest(self._catalog, provider)
-        if model is None:
-            model, probe = "unknown", probe.model_copy(update={"kind": "cheap"})
-        began, started_at = time.perf_counter(), utc_now()
-        error: ProviderError | None = None
-        ttft_ms: float | None = None
-        usage, phases = Usage(), Phases()
-        try:
-            if probe.kind == "cheap":
-                await client.list_models(PROBE_TIMEOUTS)
-            elif probe.kind == "streaming":
-                usage, ttft_ms = await self._stream(client, model, began)
-            else:
-                answer = await client.chat(request_for(probe.kind, model), model, PROBE_TIMEOUTS)
-                usage, phases = answer.response.usage, answer.phases
-        except ProviderError as failed:
-            error = failed
-        call = self._call(
-            provider, model, probe, started_at, (time.perf_counter() - began) * 1000, ttft_ms, usage, error
-        )
-        logger.debug("probe of %s: %s (connect %s ms)", provider, call.state, phases.connect_ms)
-        await self._publisher.publish(CallsCompleted(**stamp(), source=self._source, calls=(call,)))
-        return call
+    async def _probe(self, due: Due) -> None:
+        probe = self._probe_of(due.provider)
+        if due.tick is not None and self._status_of(due.provider) is Status.HEALTHY:
+            await asyncio.sleep(jitter_s(due.provider, probe.interval_s))
+            if not self._is_wanted(due.provider):
+                return
+        for model in probe.models or (None,):
+            await self._until_certain(due, probe, model)
 
-    @staticmethod
-    async def _stream(client: ProviderClient, model: str, began: float) -> tuple[Usage, float | None]:
-        usage, ttft_ms = Usage(), None
-        async with client.streaming(request_for("streaming", model), model, PROBE_TIMEOUTS) as stream:
-            while chunks := await stream.next():
-                for chunk in chunks:
-                    if chunk.has_token and ttft_ms is None:
-                        ttft_ms = (time.perf_counter() - began) * 1000
-                    usage = chunk.usage or usage
-        return usage, ttft_ms
+    async def _until_certain(self, due: Due, probe: ProbeIn, model: str | None) -> None:
+        """Probe a model, and again while that says something else than the known state."""
+        for turn in range(1 + CONFIRMATIONS):
+            call_id = result_id(due.tick, f"{model}/{turn}") if due.tick is not None else None
+            call = await self.run(due.provider, probe, model, call_id)
+            if turn == CONFIRMATIONS:
+                return
+            await asyncio.sleep(CONFIRM_BAD_S if call.state is CallState.FAILED else CONFIRM_GOOD_S)
+            if not contradicts(call, self._status_of(due.provider)):
+                return
 
-    def _call(
-        self,
-        provider: str,
-        model: str,
-        probe: ProbeIn,
-        started_at: object,
-        duration_ms: float,
-        ttft_ms: float | None,
-        usage: Usage,
-        error: ProviderError | None,
+    async def run(
+        self, provider: str, probe: ProbeIn, model: str | None = None, call_id: str | None = None
     ) -> Call:
-        target = next((each for each in self._catalog.entries if each == (provider, model)), None)
-        cost = cost_usd(usage, self._catalog.price(target)) if target is not None else None
-        attempt = Attempt(
-            provider=provider,
-            model=model,
-            offset_ms=0,
-            duration_ms=round(duration_ms, 3),
-            ttft_ms=None if ttft_ms is None else round(ttft_ms, 3),
-            error_class=error.error_class if error else None,
-            status=error.status if error else 200,
-            retry_after_s=error.retry_after_s if error else None,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cost_usd=cost,
+        """Probe now and report the result as a call. Where no model is known, the list of models must do.
+
+        Args:
+            model: None = the cheapest that is known.
+            call_id: of the result, which counts once; None = a new one.
+        """
+        client = self._clients[provider]
+        model = model or cheapest(self._catalog, provider)
+        kind: ProbeKind = "cheap" if model is None or self.budget_spent(provider) else probe.kind
+        model = model or NO_MODEL
+        call = call_of(
+            await measure(client, kind, model), client, self._catalog, kind, model, call_id or new_id()
         )
-        return Call.model_validate(
-            {
-                "call_id": new_id(),
-                "kind": CallKind.PROBE,
-                "api": f"probe.{probe.kind}",
-                "requested_model": f"{provider}/{model}",
-                "stream": probe.kind == "streaming",
-                "started_at": started_at,
-                "state": CallState.FAILED if error else CallState.OK,
-                "status": attempt.status or 0,
-                "provider": None if error else provider,
-                "model": None if error else model,
-                "duration_ms": attempt.duration_ms,
-                "ttft_ms": attempt.ttft_ms,
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "cost_usd": cost,
-                "attempts": (attempt,),
-            }
+        self._ledger.add(call)
+        frame = CallsCompleted(
+            event_id=call.call_id, occurred_at=utc_now(), source=self._source, calls=(call,)
         )
+        await self._publisher.publish(frame)
+        return call
 
 
 def contradicts(call: Call, status: Status) -> bool:
@@ -226,3 +191,28 @@ def contradicts(call: Call, status: Status) -> bool:
 def jitter_s(provider: str, interval_s: int) -> float:
     """A fixed offset per provider: schedules fire on whole seconds, all together."""
     return (zlib.crc32(provider.encode()) % 1000) / 1000 * min(MAX_JITTER_S, interval_s / 10)
+
+
+def result_id(tick: Msg, turn: str) -> str:
+    """Id of a result of the tick: the same, whoever executes it, and however often."""
+    stored: datetime = tick.metadata.timestamp
+    name = f"{tick.subject}/{tick.metadata.sequence.stream}/{stored.isoformat()}/{turn}"
+    return derived_id(int(stored.timestamp() * 1000), name)
+
+
+@asynccontextmanager
+async def _kept(tick: Msg | None) -> AsyncIterator[None]:
+    """While the block runs, JetStream gives the tick to nobody else."""
+
+    async def keep(kept: Msg) -> None:
+        while True:
+            await asyncio.sleep(STILL_AT_IT_S)
+            with contextlib.suppress(NatsError, OSError):
+                await kept.in_progress()
+
+    keeper = asyncio.create_task(keep(tick)) if tick is not None else None
+    try:
+        yield
+    finally:
+        if keeper is not None:
+            keeper.cancel()

@@ -1,7 +1,8 @@
 """The recurring probe schedules inside JetStream: a message on ``probes.schedule.<provider>`` each, kept as it should be.
 
 Publishing a schedule again replaces it and begins its interval anew, so one that is right is left alone. Its ticks live
-for a few seconds only: those that nobody was there to execute must not all be executed later.
+until the next one, and for a minute at most: those that nobody was there to execute must not all be executed later, but
+one whose worker died is another's.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ from nats.aio.client import Client
 
 PREFIX: Final = "probes.schedule."
 DUE: Final = "probes.due."
-TICK_LIFE_S: Final = 10
+TICK_LIFE_S: Final = (10, 60)
+"""At least and at most."""
 
 
 class Schedules:
@@ -56,7 +58,7 @@ def _headers(provider: str, interval_s: int) -> dict[str, str]:
     return {
         "Nats-Schedule": f"@every {interval_s}s",
         "Nats-Schedule-Target": DUE + provider,
-        "Nats-Schedule-TTL": f"{TICK_LIFE_S}s",
+        "Nats-Schedule-TTL": f"{min(max(interval_s, TICK_LIFE_S[0]), TICK_LIFE_S[1])}s",
     }
 
 

@@ -1,7 +1,7 @@
 """Settings of the health service, read once at start."""
 
 from fairlead_common.settings import Settings
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 
 class HealthSettings(Settings):
@@ -12,8 +12,23 @@ class HealthSettings(Settings):
     they are known without traffic too."""
     probe_interval_unwell_s: int = Field(default=2, ge=1)
     """While a provider is down, degraded or unknown."""
+    probe_interval_changed_s: int = Field(default=15, ge=1)
+    """For two minutes after a change of a provider's state."""
+    probe_interval_unrouted_s: int = Field(default=600, ge=1)
+    """Where no live traffic went for a day; a longer usual interval stays."""
+    probe_daily_budget_usd: float = Field(default=0.25, ge=0)
+    """What the probes of a provider may cost a day, unless its schedule says otherwise."""
+    probe_monthly_budget_usd: float = Field(default=5.0, ge=0, validate_default=True)
     heartbeat_s: float = Field(default=10.0, gt=0)
     """A provider's state is published this often even when nothing changes."""
     unwatched_s: float = Field(default=30.0, gt=0)
     """When no state was published for this long, nobody was watching, and the time counts as unknown."""
     runbooks_url: str = "https://github.com/fairlead/fairlead/blob/main/docs/runbooks"
+
+    @field_validator("probe_monthly_budget_usd")
+    @classmethod
+    def _holds_a_day(cls, monthly_usd: float, info: ValidationInfo) -> float:
+        daily_usd = info.data.get("probe_daily_budget_usd", 0.0)
+        if daily_usd > monthly_usd:
+            raise ValueError(f"must be at least the daily budget, which is {daily_usd:g}")
+        return monthly_usd

@@ -70,17 +70,21 @@ class HealthStore:
     async def probes(self) -> list[RowMapping]:
         """Schedules that somebody has set."""
         return await self._rows(
-            "SELECT provider, kind, interval_s, enabled, model FROM probe_schedule ORDER BY provider"
+            "SELECT provider, kind, interval_s, enabled, models, daily_budget_usd, monthly_budget_usd"
+            " FROM probe_schedule ORDER BY provider"
         )
 
     async def put_probe(self, provider: str, probe: ProbeIn) -> None:
         """Create or replace a schedule."""
         await self._rows(
-            "INSERT INTO probe_schedule (provider, kind, interval_s, enabled, model) VALUES (:provider, :kind, :interval_s,"
-            " :enabled, :model) ON CONFLICT (provider) DO UPDATE SET kind = excluded.kind, interval_s = excluded.interval_s,"
-            " enabled = excluded.enabled, model = excluded.model, updated_at = now()",
+            "INSERT INTO probe_schedule (provider, kind, interval_s, enabled, models, daily_budget_usd, monthly_budget_usd)"
+            " VALUES (:provider, :kind, :interval_s, :enabled, CAST(:models AS text[]), :daily_budget_usd,"
+            " :monthly_budget_usd) ON CONFLICT (provider) DO UPDATE SET kind = excluded.kind,"
+            " interval_s = excluded.interval_s, enabled = excluded.enabled, models = excluded.models,"
+            " daily_budget_usd = excluded.daily_budget_usd, monthly_budget_usd = excluded.monthly_budget_usd,"
+            " updated_at = now()",
             provider=provider,
-            **probe.model_dump(),
+            **{**probe.model_dump(), "models": list(probe.models)},
         )
 
     async def maintenances(self) -> list[RowMapping]:

@@ -32,10 +32,13 @@ async def raw_body(message: NatsMessage) -> bytes:
     return message.body
 
 
-def consume(broker: NatsBroker, durable: Durable, handler: Handler, *, in_flight: int = 16) -> None:
+def consume(
+    broker: NatsBroker, durable: Durable, handler: Handler, *, in_flight: int = 16, hands_on: bool = False
+) -> None:
     """Call ``handler(body, message)`` for each message of ``durable``, up to ``in_flight`` at a time.
 
-    The handler returns = acknowledged; it raises = see ``redelivery``. It must be idempotent on ``event_id``.
+    The handler returns = acknowledged; it raises = see ``redelivery``. It must be idempotent on ``event_id``. One that
+    ``hands_on`` its messages to somebody who acknowledges them returns before they are done.
     """
 
     async def deliver(message: NatsMessage) -> None:
@@ -49,7 +52,7 @@ def consume(broker: NatsBroker, durable: Durable, handler: Handler, *, in_flight
         config=_config(durable),
         pull_sub=PullSub(batch_size=in_flight, timeout=FETCH_TIMEOUT_S),
         inbox_prefix=_inbox(durable),
-        ack_policy=AckPolicy.NACK_ON_ERROR,
+        ack_policy=AckPolicy.MANUAL if hands_on else AckPolicy.NACK_ON_ERROR,
         decoder=raw_body,
         title=durable.name,
     )(deliver)

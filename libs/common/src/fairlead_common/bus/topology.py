@@ -84,7 +84,8 @@ STREAMS: Final = (
 )
 
 HEALTH_CALLS: Final = Durable("health-calls", "CALLS", "calls.completed.>")
-HEALTH_PROBES: Final = Durable("health-probes", "PROBES", "probes.due.>", ack_wait_s=60)
+HEALTH_PROBES: Final = Durable("health-probes", "PROBES", "probes.due.>", ack_wait_s=5)
+"""Whoever probes says every now and then that it is still at it; when it dies, another one is soon asked."""
 HEALTH_DRIFT: Final = Durable("health-drift", "DRIFT", "provider.drift.>")
 COMPARISON_CALLS: Final = Durable(
     "comparison-calls", "CALLS", "calls.completed.>", ack_wait_s=60, max_ack_pending=5000

@@ -19,6 +19,18 @@ class CallKind(StrEnum):
     SHADOW = "shadow"
 
 
+class Phases(BaseModel):
+    """Milliseconds of the phases of an attempt; None = it did not happen (a reused connection) or did not end."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None
+    """From the beginning to the head of the answer."""
+
+
 class Attempt(BaseModel):
     """One try at one provider, measured at our side of the wire."""
 
@@ -48,6 +60,10 @@ class Attempt(BaseModel):
     estimated: bool = False
     """Tokens and cost are estimates from the text that came: the attempt ended before the provider told them."""
     finish_reason: str | None = None
+    region: str | None = None
+    """Where the provider's row says that it is."""
+    phases: Phases | None = None
+    """Of probes only."""
 
     @property
     def ok(self) -> bool:

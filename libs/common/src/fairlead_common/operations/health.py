@@ -1,8 +1,8 @@
 """What the health service answers."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from fairlead_common.bus.rpc import Empty, Operation
 from fairlead_common.events.health import ProviderStatus
@@ -82,20 +82,52 @@ class History(BaseModel):
 
 
 class ProbeIn(BaseModel):
-    """How a provider is probed."""
+    """How a provider is probed, and what that may cost."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: ProbeKind = "completion"
+    kind: ProbeKind = Field(
+        default="completion",
+        description="cheap: the list of models; completion: the smallest chat; streaming: the same, to its first token",
+    )
     interval_s: int = Field(default=300, ge=1, le=86_400)
     enabled: bool = True
-    model: str | None = Field(default=None, description="null: the cheapest the catalog knows")
+    models: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        default=(),
+        max_length=20,
+        description="each is probed at every tick; none: the cheapest the catalog knows",
+    )
+    daily_budget_usd: float | None = Field(
+        default=None, ge=0, le=10_000, description="null: as the settings say"
+    )
+    monthly_budget_usd: float | None = Field(
+        default=None, ge=0, le=100_000, description="null: as the settings say"
+    )
+
+    @model_validator(mode="after")
+    def _means_what_it_says(self) -> Self:
+        if len(set(self.models)) < len(self.models):
+            raise ValueError("models: each model may be named once")
+        daily, monthly = self.daily_budget_usd, self.monthly_budget_usd
+        if daily is not None and monthly is not None and daily > monthly:
+            raise ValueError(
+                f"daily_budget_usd: {daily:g} can never be spent within a monthly budget of {monthly:g};"
+                " lower it, or raise monthly_budget_usd"
+            )
+        return self
 
 
 class Probe(ProbeIn):
-    """As it is stored."""
+    """As it holds now, and where its budgets stand. Days and months are those of UTC."""
 
     provider: str
+    region: str | None = None
+    spent_today_usd: float | None = Field(default=None, description="null: not known now")
+    spent_this_month_usd: float | None = None
+    budget_spent: Literal["daily", "monthly"] | None = Field(
+        default=None,
+        description="the budget that is spent: until it is renewed, probes are of the cheap kind",
+    )
 
 
 class PutProbe(BaseModel):
@@ -111,16 +143,54 @@ class Probes(BaseModel):
     probes: list[Probe]
 
 
-class ProbeResult(BaseModel):
-    """What one probe found."""
+class RunProbeIn(BaseModel):
+    """Which probe to run. Null = as the schedule says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: ProbeKind | None = None
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+class RunProbe(BaseModel):
+    """Probe a provider now."""
 
     provider: str
+    probe: RunProbeIn = RunProbeIn()
+
+
+class ProbeResult(BaseModel):
+    """What one probe found. A phase is null when it did not happen (the connection was there already) or did not end."""
+
+    call_id: str
+    provider: str
+    model: str
+    region: str | None
     kind: str
+    started_at: AwareDatetime
     ok: bool
     error_class: str | None
-    latency_ms: float
+    status: int | None
+    latency_ms: float = Field(description="total")
     ttft_ms: float | None
+    dns_ms: float | None
     connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None = Field(description="from the beginning to the head of the answer")
+    cost_usd: float | None = Field(description="null: unknown")
+
+
+class ProbeResultsQuery(BaseModel):
+    """Whose results."""
+
+    provider: str
+    limit: int = Field(default=100, ge=1, le=5000)
+
+
+class ProbeResults(BaseModel):
+    """The last results, newest first; they are kept for 8 days."""
+
+    results: list[ProbeResult]
 
 
 class MaintenanceIn(BaseModel):
@@ -144,6 +214,7 @@ PROVIDER = Operation(SERVICE, "provider", OneProvider, ProviderDetail)
 HISTORY = Operation(SERVICE, "history", HistoryQuery, History)
 PROBES = Operation(SERVICE, "probes", Empty, Probes)
 PUT_PROBE = Operation(SERVICE, "put_probe", PutProbe, Probe)
-RUN_PROBE = Operation(SERVICE, "run_probe", OneProvider, ProbeResult, timeout_s=60)
+RUN_PROBE = Operation(SERVICE, "run_probe", RunProbe, ProbeResult, timeout_s=60)
+PROBE_RESULTS = Operation(SERVICE, "probe_results", ProbeResultsQuery, ProbeResults)
 SET_MAINTENANCE = Operation(SERVICE, "set_maintenance", SetMaintenance, Empty)
 END_MAINTENANCE = Operation(SERVICE, "end_maintenance", OneProvider, Empty)

@@ -4,9 +4,13 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from fairlead_models.transport.protocol import Phases
+
+Address = tuple[int, int, int, str, Any]
+"""As ``getaddrinfo`` gives it: family, type, protocol, canonical name, socket address."""
 
 
 async def connect(
@@ -33,9 +37,7 @@ async def connect(
         phases.tls_ms, _ = _since(began)
 
 
-async def _reach(
-    loop: asyncio.AbstractEventLoop, addresses: list[tuple[int, int, int, str, tuple]]
-) -> socket.socket:  # type: ignore[type-arg]  # the tuple's form depends on the family
+async def _reach(loop: asyncio.AbstractEventLoop, addresses: Sequence[Address]) -> socket.socket:
     error: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
     for family, kind, proto, _, address in addresses:
         line = socket.socket(family, kind, proto)

@@ -26,14 +26,22 @@ async def probes(rpc: Rpc) -> ops.Probes:
 
 @router.put("/probes/{provider}", summary="Change a probe schedule", dependencies=[OPERATOR])
 async def put_probe(rpc: Rpc, provider: str, body: ops.ProbeIn) -> ops.Probe:
-    """Kind, interval, model."""
+    """Kind, interval, models, budgets."""
     return await rpc.call(ops.PUT_PROBE, ops.PutProbe(provider=provider, probe=body))
 
 
+@router.get("/probes/{provider}", summary="Results of probes")
+async def probe_results(
+    rpc: Rpc, provider: str, limit: Annotated[int, Query(ge=1, le=5000)] = 100
+) -> ops.ProbeResults:
+    """Newest first, with the phases of each."""
+    return await rpc.call(ops.PROBE_RESULTS, ops.ProbeResultsQuery(provider=provider, limit=limit))
+
+
 @router.post("/probes/{provider}/run", summary="Probe now", dependencies=[OPERATOR])
-async def run_probe(rpc: Rpc, provider: str) -> ops.ProbeResult:
-    """Waits for the result, which also counts."""
-    return await rpc.call(ops.RUN_PROBE, ops.OneProvider(provider=provider))
+async def run_probe(rpc: Rpc, provider: str, body: ops.RunProbeIn | None = None) -> ops.ProbeResult:
+    """Waits for the result, which also counts. When the budget of the probes is spent, it is of the cheap kind."""
+    return await rpc.call(ops.RUN_PROBE, ops.RunProbe(provider=provider, probe=body or ops.RunProbeIn()))
 
 
 @router.put("/{provider}/maintenance", status_code=204, summary="Begin maintenance", dependencies=[OPERATOR])

@@ -1,0 +1,34 @@
+"""What paid probes may cost: a daily and a monthly budget per provider; when one is spent, probes are of the cheap kind."""
+
+import math
+from typing import Literal, NamedTuple
+
+Period = Literal["daily", "monthly"]
+"""Which budget. Days and months are those of UTC."""
+
+
+class Budget(NamedTuple):
+    """USD; None = no limit."""
+
+    daily_usd: float | None
+    monthly_usd: float | None
+
+
+class Spend(NamedTuple):
+    """What the probes of a provider have cost this day and this month, in USD. What has no known price counts nothing."""
+
+    today_usd: float = 0.0
+    this_month_usd: float = 0.0
+
+
+def spent(budget: Budget, spend: Spend | None) -> Period | None:
+    """The budget that is spent, the longer one first; None = neither is.
+
+    A spend that is not known (None) is taken for too much wherever there is a limit.
+    """
+    today_usd, this_month_usd = spend if spend is not None else (math.inf, math.inf)
+    if budget.monthly_usd is not None and this_month_usd >= budget.monthly_usd:
+        return "monthly"
+    if budget.daily_usd is not None and today_usd >= budget.daily_usd:
+        return "daily"
+    return None

@@ -1,0 +1,83 @@
+"""When a provider is probed, and what that may cost: tables."""
+
+from dataclasses import replace
+
+import pytest
+from fairlead_common.events.health import Status
+from fairlead_health.domain.budgets import Budget, Period, Spend, spent
+from fairlead_health.domain.pace import Pace, doubtful, interval_s
+from fairlead_health.domain.status import CallSeen, Record, StatusSettings, Tick, observe
+
+NOW = 1_000_000.0
+RULES = StatusSettings()
+PACE = Pace(unwell_s=2, changed_s=15, changed_for_s=120, unrouted_s=600, unrouted_after_s=86_400)
+LONG = 50_000.0
+WELL = Record("openai", Status.HEALTHY, since=NOW - LONG, sequence=3)
+
+
+@pytest.mark.parametrize(
+    ("status", "age_s", "routed_s", "usual_s", "expected"),
+    [
+        (Status.HEALTHY, LONG, 10, 300, 300),
+        (Status.DOWN, LONG, 10, 300, 2),
+        (Status.DEGRADED, LONG, 10, 300, 2),
+        (Status.UNKNOWN, LONG, 10, 300, 2),
+        (Status.UNKNOWN, LONG, 10, 1, 1),
+        (Status.HEALTHY, 119, 10, 300, 15),
+        (Status.HEALTHY, 121, 10, 300, 300),
+        (Status.HEALTHY, 119, 10, 10, 10),
+        (Status.HEALTHY, LONG, 86_400, 300, 600),
+        (Status.HEALTHY, LONG, 86_400, 3600, 3600),
+        (Status.DOWN, LONG, 86_400, 300, 2),
+        (Status.MAINTENANCE, LONG, 10, 300, 300),
+    ],
+)
+def test_how_often(status: Status, age_s: float, routed_s: float, usual_s: int, expected: int) -> None:
+    record = replace(WELL, status=status, since=NOW - age_s)
+    assert interval_s(record, usual_s, NOW - routed_s, NOW, PACE) == expected
+
+
+def test_a_first_look_at_a_provider_is_no_change_of_it() -> None:
+    assert interval_s(replace(WELL, since=NOW - 1, sequence=1), 300, NOW, NOW, PACE) == 300
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "source", "expected"),
+    [
+        ("x", "passive", True),
+        ("xx", "passive", True),
+        ("xxx", "passive", False),  # it is down, and probed all the time
+        ("x", "active", False),
+        ("x.", "passive", False),
+        (".x", "passive", False),  # there is traffic: the next call tells
+        ("l", "passive", False),
+        ("", "passive", False),
+    ],
+)
+def test_what_is_looked_into_at_once(outcomes: str, source: str, expected: bool) -> None:
+    record = replace(WELL, last_success=NOW - 60)
+    for i, outcome in enumerate(outcomes):
+        ok = {".": True, "x": False, "l": None}[outcome]
+        record = observe(record, CallSeen(ok, source), NOW + i * 0.3, RULES)
+    now = NOW + len(outcomes) * 0.3
+    record = observe(record, Tick(), now, RULES)
+    assert doubtful(record, now, RULES) == expected
+
+
+@pytest.mark.parametrize(
+    ("daily", "monthly", "spend", "expected"),
+    [
+        (None, None, Spend(99, 99), None),
+        (None, None, None, None),
+        (1.0, 10.0, Spend(0.99, 9.99), None),
+        (1.0, 10.0, Spend(1.0, 9.0), "daily"),
+        (1.0, 10.0, Spend(0.0, 10.0), "monthly"),
+        (1.0, 10.0, Spend(2.0, 20.0), "monthly"),
+        (0.0, None, Spend(), "daily"),
+        (1.0, None, None, "daily"),  # who does not know what was spent spends no more
+    ],
+)
+def test_when_a_budget_is_spent(
+    daily: float | None, monthly: float | None, spend: Spend | None, expected: Period | None
+) -> None:
+    assert spent(Budget(daily, monthly), spend) == expected
