@@ -57,13 +57,14 @@ async def more_chats(provider: Running, than: int) -> bool:
     return await chats(provider) > than
 
 
-async def until_quiet(provider: Running) -> int:
-    """Wait until no probe is on its way; how often it was asked until then."""
-    last = -1
-    while (now := await chats(provider)) != last:
-        last = now
-        await asyncio.sleep(1.0)  # longer than a probe of a well provider and its confirmation
-    return now
+async def until_quiet(client: Client) -> None:
+    """Wait until every tick has been executed."""
+
+    async def quiet() -> bool:
+        found = await client.jetstream().consumer_info("PROBES", "health-probes")
+        return not found.num_pending and not found.num_ack_pending
+
+    await eventually(quiet)
 
 
 def is_idle(state: ProviderStatus) -> bool:
@@ -162,7 +163,8 @@ async def test_a_lone_failure_of_an_idle_provider_is_looked_into_at_once(
     async with running(nats_url, postgres_dsn, providers, probe_interval_s=86_400):
         await observer.until_status("openai", "healthy")
         await until_scheduled(nats_client, {"probes.schedule.openai": "@every 86400s"})
-        before = await until_quiet(openai)
+        await until_quiet(nats_client)
+        before = await chats(openai)
         await until(lambda: is_idle(observer.states["openai"]))
         await report(nats_client, call(attempt("openai", ErrorClass.CONNECT)))
         await eventually(lambda: more_chats(openai, before))
@@ -185,7 +187,8 @@ async def test_each_tick_has_one_result_although_a_replica_is_killed_in_the_midd
         for name in names:
             await observer.until_status(name, "healthy")
         await until_scheduled(nats_client, schedules)
-        before = await until_quiet(openai)
+        await until_quiet(nats_client)
+        before = await chats(openai)
         await openai.fault("slow_first_token", delay_s=2.0)
         sent = [await nats_client.jetstream().publish(f"probes.due.{name}", b"") for name in names]
         await eventually(lambda: more_chats(openai, before + len(names) - 1))
@@ -211,6 +214,7 @@ async def test_ticks_that_nobody_executes_expire(
 ) -> None:
     async with running(nats_url, postgres_dsn, providers_file(tmp_path, openai=openai.url)):
         await observer.until_status("openai", "healthy")
+        await until_scheduled(nats_client, {"probes.schedule.openai": "@every 240s"})
         (schedule,) = await read_last(nats_client, "PROBES", "probes.schedule.>")
         (due,) = await read_last(nats_client, "PROBES", "probes.due.>")
     assert (schedule.headers or {})["Nats-Schedule-TTL"] == "60s"
