@@ -37,6 +37,7 @@ from fairlead_models.catalog.entries import Entry
 from fairlead_models.prices import Price
 from nats.aio.client import Client
 
+from fairlead_edge.counting import TokenRatios
 from fairlead_edge.gates import NO_GATES, Gates, gates_of
 from fairlead_edge.headroom import Headroom
 from fairlead_edge.spending import Spending
@@ -92,6 +93,7 @@ class Fleet:
         self._turn = -1
         self.headroom = Headroom()
         self.spending = Spending(instance)
+        self.ratios = TokenRatios()
         self.in_flight: Counter[str] = Counter()
         """provider to calls of this process under way."""
         self._regions = dict(regions or {})
@@ -300,6 +302,11 @@ class Fleet:
         state = self._breakers.get(target, FRESH)
         self._keep(target, observed(state, self.breaker_settings, error is None, now, draw, rest_s))
 
+    def counted(self, target: Target, estimated: int, counted: int, now: float) -> None:
+        """An answer of ``target`` told how many input tokens it counted, of a text that was estimated."""
+        if self.ratios.note(target, estimated, counted, now):
+            self.catalog = self.catalog.corrected(self.ratios.applied)
+
     def _keep(self, target: Target, state: BreakerState) -> None:
         if state.state is GateState.CLOSED:
             self._unwell.pop(target, None)
@@ -325,7 +332,8 @@ class Fleet:
             self._settings = {each.workspace_id: each.settings for each in snapshot.workspaces.values()}
 
     def _catalog_changed(self, key: str) -> None:
-        self.catalog = Catalog(self.catalogs.get("models", self._built_in), self._providers)
+        entries = self.catalogs.get("models", self._built_in)
+        self.catalog = Catalog(entries, self._providers, self.ratios.applied)
         self._prices = _prices(self.catalog)
 
     def _routes_changed(self, key: str) -> None:

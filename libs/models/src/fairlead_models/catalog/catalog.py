@@ -2,7 +2,9 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from fairlead_common.decisions.targets import Candidate, Target
@@ -33,10 +35,18 @@ class Catalog:
     Args:
         entries: all models known.
         providers: names of the providers that can be called; entries of others are left out.
+        token_ratios: input tokens that a target counts for one that is estimated; 1 where nothing is known. Candidates
+            have their prices and windows in estimated tokens.
     """
 
-    def __init__(self, entries: Iterable[Entry], providers: Iterable[str]) -> None:
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        providers: Iterable[str],
+        token_ratios: Mapping[Target, float] = MappingProxyType({}),
+    ) -> None:
         self.providers = frozenset(providers)
+        self.token_ratios = token_ratios
         self.entries: dict[Target, Entry] = {
             Target(entry.provider, entry.model): entry
             for entry in entries
@@ -133,16 +143,25 @@ class Catalog:
         entry, price = self.entries.get(target), self.price(target)
         if entry is None:
             return Candidate(target, named)
+        ratio, window = self.token_ratios.get(target, 1.0), entry.context_window
+        cached = price.cached_input if price else None
         return Candidate(
             target,
             named,
             None if entry.capabilities is None else frozenset(entry.capabilities),
-            entry.context_window,
+            None if window is None else round(window / ratio),
             entry.max_output_tokens,
-            price.input if price else None,
+            price.input * ratio if price else None,
             price.output if price else None,
             entry.quality,
+            None if cached is None else cached * ratio,
         )
+
+    def corrected(self, token_ratios: Mapping[Target, float]) -> "Catalog":
+        """The same catalog with other ratios."""
+        found = copy(self)
+        found.token_ratios, found._candidates = token_ratios, {}
+        return found
 
     def price(self, target: Target) -> Price | None:
         """USD per token, or None = unknown."""

@@ -42,6 +42,8 @@ class ModelOut(Entry):
 
     target: str
     measured: MeasuredOut | None = None
+    input_tokens_per_estimated: float | None = None
+    """Learned by this edge from the usage of answers; estimates of cost and length are corrected by it."""
 
 
 class ProviderOut(BaseModel):
@@ -181,8 +183,13 @@ async def get_equivalents(catalog: CatalogNow, provider: str, model: str) -> Equ
 
 
 def _out(entry: Entry, fleet: Fleet) -> ModelOut:
-    measured = _measured(fleet, Target(entry.provider, entry.model))
-    return ModelOut(**entry.model_dump(), target=f"{entry.provider}/{entry.model}", measured=measured)
+    target = Target(entry.provider, entry.model)
+    return ModelOut(
+        **entry.model_dump(),
+        target=str(target),
+        measured=_measured(fleet, target),
+        input_tokens_per_estimated=fleet.ratios.applied.get(target),
+    )
 
 
 def _measured(fleet: Fleet, target: Target) -> MeasuredOut | None:

@@ -27,6 +27,8 @@ RETRY_AFTER_S = 2.0
 LIMITED_RETRY_AFTER_S = 5.0
 NOTHING_SHARE = 0.001
 """So small a share of a call's time counts as nothing."""
+NOT_TEXT = frozenset(("vision", "files", "audio", "embeddings"))
+"""Needs of requests whose tokens are a guess."""
 LEAST_S = 0.02
 """No attempt is given less."""
 
@@ -204,12 +206,19 @@ class Attempts:
         if not (target in self._hurried and error.error_class is ErrorClass.TIMEOUT_TOTAL):
             fleet.outcome(target, error.error_class, unix_now(), random_draw(), error.retry_after_s)
 
-    def succeeded(self, target: Target, limits: RateLimits) -> None:
-        """The answer came completely; with it, what is left of the provider's rate limits."""
+    def succeeded(self, target: Target, limits: RateLimits, input_tokens: int | None = None) -> None:
+        """The answer came completely.
+
+        Args:
+            limits: what is left of the provider's rate limits.
+            input_tokens: what the provider counted of the request as the caller sent it; None = it did not say.
+        """
         fleet, now = self._around.fleet, unix_now()
         fleet.over(target)
         fleet.outcome(target, None, now, 0.0)
         fleet.headroom.note(target, limits, now)
+        if input_tokens is not None and not self._wanted.needs & NOT_TEXT:
+            fleet.counted(target, self._wanted.input_tokens, input_tokens, now)
 
     def abandoned(self, target: Target, attempt: dict[str, Any]) -> None:
         """The caller left during the attempt or the stream that came of it, or a hedge was quicker."""

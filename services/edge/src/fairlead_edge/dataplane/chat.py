@@ -96,7 +96,7 @@ class Chats:
         finish = response.choices[0].finish_reason
         call.served(call.attempts[-1], usage, cost, finish, answer.status, response.provider_request_id)
         call.answering(step)
-        attempts.succeeded(step.target, answer.rate_limits)
+        attempts.succeeded(step.target, answer.rate_limits, usage.input_tokens)
         served = ServedBy(call, step, answer.warnings, cost)
         body = call.format.render(response, call.call_id, str(step.target))
         self._runner.record(call, CallState.OK, 200)

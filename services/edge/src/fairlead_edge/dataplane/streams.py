@@ -137,7 +137,8 @@ class Streams:
         cost = cost_usd(usage, self._fleet.price(part.step.target))
         call.served(part.attempt, usage, cost, part.seen.finish, stream.status, stream.provider_request_id)
         self._runner.record(call, CallState.OK, 200)
-        job.attempts.succeeded(part.step.target, stream.rate_limits)
+        asked = usage.input_tokens if part.seam is None else None
+        job.attempts.succeeded(part.step.target, stream.rate_limits, asked)
         job.writer.end(renderer.done(call.usage or usage))
 
     def _broke(self, job: Job, renderer: StreamRenderer, why: str, code: str) -> None:
