@@ -156,6 +156,11 @@ OPERATORS: tuple[tuple[str, str, Any], ...] = (
     ("DELETE", "/api/providers/health/alerts/silences/1", None),
     ("PUT", "/api/providers/health/alerts/rules", {}),
     ("POST", "/api/providers/health/alerts/rules/validate", {}),
+    ("GET", "/api/providers/health/alerts/notifiers", None),
+    ("PUT", "/api/providers/health/alerts/notifiers", {}),
+    ("POST", "/api/providers/health/alerts/notifiers/validate", {}),
+    ("POST", "/api/providers/health/alerts/notifiers/pager/test", None),
+    ("GET", "/api/providers/health/deliveries", None),
 )
 
 

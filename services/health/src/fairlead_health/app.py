@@ -3,17 +3,19 @@
 import asyncio
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 
 from fairlead_common.bus.redelivery import is_away
 from fairlead_common.bus.rpc import answer
 from fairlead_common.bus.subscribing import consume, consume_batches
-from fairlead_common.bus.topology import HEALTH_CALLS, HEALTH_DRIFT, HEALTH_PROBES
+from fairlead_common.bus.topology import HEALTH_ALERTS, HEALTH_CALLS, HEALTH_DRIFT, HEALTH_PROBES
 from fairlead_common.events.health import ProviderStatus, Status
 from fairlead_common.operations import alert_rules as rule_ops
 from fairlead_common.operations import alerts as alert_ops
 from fairlead_common.operations import health as ops
+from fairlead_common.operations import notifiers as notifier_ops
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_models.catalog.catalog import Catalog
@@ -27,8 +29,13 @@ from fairlead_health.aggregator import Aggregator
 from fairlead_health.alert_api import AlertApi
 from fairlead_health.alert_store import AlertStore
 from fairlead_health.api import HealthApi
+from fairlead_health.delivery.courier import Courier
+from fairlead_health.delivery.senders import Sender
+from fairlead_health.delivery.store import DeliveryStore
+from fairlead_health.domain.notifiers import VARIABLE
 from fairlead_health.drift import WireDrifts
 from fairlead_health.figures import FigureStore, Measurements
+from fairlead_health.notifiers import NotifierApi, NotifierBook
 from fairlead_health.probes import Prober
 from fairlead_health.results import Ledger, ProbeResults
 from fairlead_health.rules import RulesApi
@@ -102,12 +109,19 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.PROBE_RESULTS, api.probe_results)
     answer(runtime.broker, ops.SET_MAINTENANCE, api.set_maintenance)
     answer(runtime.broker, ops.END_MAINTENANCE, api.end_maintenance)
+    secrets = {name: value for name, value in os.environ.items() if VARIABLE.fullmatch(name)}
+    deliveries = DeliveryStore(runtime.database)
+    courier = Courier(runtime.publisher, deliveries, NotifierBook(alert_store), Sender(transport, secrets))
+    consume(runtime.broker, HEALTH_ALERTS, courier.on_alert, in_flight=1)
+    notifiers = NotifierApi(alert_store, deliveries, providers, secrets, courier.attempt)
+    _answer_notifiers(runtime.broker, notifiers)
+    runtime.spawn(courier.run)
     _answer_alerts(runtime.broker, AlertApi(alert_store, providers), RulesApi(alert_store, providers))
     runtime.spawn(partial(states.follow, runtime.client))
     runtime.spawn(prober.work)
     runtime.spawn(aggregator.run)
     runtime.spawn(drifts.run)
-    runtime.spawn(partial(keep_house, api, windows, results))
+    runtime.spawn(partial(keep_house, api, (windows.prune, results.prune, deliveries.prune)))
 
 
 def _answer_alerts(broker: NatsBroker, alerts: AlertApi, rules: RulesApi) -> None:
@@ -122,15 +136,23 @@ def _answer_alerts(broker: NatsBroker, alerts: AlertApi, rules: RulesApi) -> Non
     answer(broker, rule_ops.RULE_VERSIONS, rules.rule_versions)
 
 
-async def keep_house(api: HealthApi, windows: WindowStore, results: ProbeResults) -> None:
+def _answer_notifiers(broker: NatsBroker, notifiers: NotifierApi) -> None:
+    answer(broker, notifier_ops.NOTIFIERS, notifiers.notifiers)
+    answer(broker, notifier_ops.PUT_NOTIFIERS, notifiers.put_notifiers)
+    answer(broker, notifier_ops.CHECK_NOTIFIERS, notifiers.check_notifiers)
+    answer(broker, notifier_ops.TEST_NOTIFIER, notifiers.test_notifier)
+    answer(broker, notifier_ops.DELIVERIES, notifiers.deliveries)
+
+
+async def keep_house(api: HealthApi, prunes: tuple[Callable[[], Awaitable[None]], ...]) -> None:
     """Read the schedules every now and then, and forget what no window needs."""
     rounds = 0
     while True:
         try:
             await api.read_schedules()
             if rounds % PRUNE_EVERY == 0:
-                await windows.prune()
-                await results.prune()
+                for prune in prunes:
+                    await prune()
         except Exception as error:
             if not is_away(error):
                 raise

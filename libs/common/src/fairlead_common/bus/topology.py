@@ -87,6 +87,8 @@ HEALTH_CALLS: Final = Durable("health-calls", "CALLS", "calls.completed.>")
 HEALTH_PROBES: Final = Durable("health-probes", "PROBES", "probes.due.>", ack_wait_s=5)
 """Whoever probes says every now and then that it is still at it; when it dies, another one is soon asked."""
 HEALTH_DRIFT: Final = Durable("health-drift", "DRIFT", "provider.drift.>")
+HEALTH_ALERTS: Final = Durable("health-alerts", "ALERTS", "alerts.>", max_ack_pending=1, deliver_policy="new")
+"""One at a time, so that an alert's transitions are queued for delivery in their order."""
 COMPARISON_CALLS: Final = Durable(
     "comparison-calls", "CALLS", "calls.completed.>", ack_wait_s=60, max_ack_pending=5000
 )
@@ -100,6 +102,7 @@ DURABLES: Final = (
     HEALTH_CALLS,
     HEALTH_PROBES,
     HEALTH_DRIFT,
+    HEALTH_ALERTS,
     COMPARISON_CALLS,
     COMPARISON_RESULTS,
     ROUTING_RESULTS,

@@ -1,4 +1,4 @@
-"""``/api/providers/health/alerts``: alerts, silences, the rules by which alerts are raised."""
+"""``/api/providers/health/alerts``: alerts, silences, the rules by which alerts are raised, who is told."""
 
 from typing import Annotated
 
@@ -6,6 +6,7 @@ from fairlead_common.bus.rpc import Empty
 from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.operations import alert_rules as rules
 from fairlead_common.operations import alerts as ops
+from fairlead_common.operations import notifiers
 from fastapi import APIRouter, Query
 
 from fairlead_edge.control.dependencies import OPERATOR, Rpc
@@ -71,3 +72,27 @@ async def check_rules(rpc: Rpc, body: rules.RulesIn) -> rules.Checked:
 async def rule_versions(rpc: Rpc) -> rules.Versions:
     """Who has set what when, newest first."""
     return await rpc.call(rules.RULE_VERSIONS, Empty())
+
+
+@router.get("/notifiers", summary="Notifiers", dependencies=[OPERATOR])
+async def get_notifiers(rpc: Rpc) -> notifiers.Notifiers:
+    """Who is told outside of the bus; secrets are references."""
+    return await rpc.call(notifiers.NOTIFIERS, Empty())
+
+
+@router.put("/notifiers", summary="Replace the notifiers", dependencies=[OPERATOR])
+async def put_notifiers(rpc: Rpc, body: notifiers.NotifiersIn) -> notifiers.Notifiers:
+    """All of them, or none: whatever is wrong is refused with its place and its reason."""
+    return await rpc.call(notifiers.PUT_NOTIFIERS, body)
+
+
+@router.post("/notifiers/validate", summary="Check notifiers", dependencies=[OPERATOR])
+async def check_notifiers(rpc: Rpc, body: notifiers.NotifiersIn) -> rules.Checked:
+    """What would be refused; nothing is stored."""
+    return await rpc.call(notifiers.CHECK_NOTIFIERS, body)
+
+
+@router.post("/notifiers/{name}/test", summary="Send a test alert", dependencies=[OPERATOR])
+async def test_notifier(rpc: Rpc, name: str) -> notifiers.Tested:
+    """And its end, at once; says what became of both."""
+    return await rpc.call(notifiers.TEST_NOTIFIER, notifiers.OneNotifier(name=name))

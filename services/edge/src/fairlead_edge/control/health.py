@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fairlead_common.bus.rpc import Empty
 from fairlead_common.operations import health as ops
+from fairlead_common.operations import notifiers
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
@@ -54,6 +55,12 @@ async def set_maintenance(rpc: Rpc, provider: str, body: ops.MaintenanceIn) -> N
 async def end_maintenance(rpc: Rpc, provider: str) -> None:
     """It is judged again."""
     await rpc.call(ops.END_MAINTENANCE, ops.OneProvider(provider=provider))
+
+
+@router.get("/deliveries", summary="Delivery log", dependencies=[OPERATOR])
+async def deliveries(rpc: Rpc, query: Annotated[notifiers.DeliveriesQuery, Query()]) -> notifiers.Deliveries:
+    """What was sent to whom: attempts, status, errors, durations; newest first."""
+    return await rpc.call(notifiers.DELIVERIES, query)
 
 
 @router.get("/{provider}", summary="One provider")
