@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_quality(commands)
     _add_drill(commands)
+    _add_replay(commands)
     return root
 
 
@@ -150,6 +151,51 @@ def _add_drill(commands: "argparse._SubParsersAction[_Parser]") -> None:
     run.add_argument("--keep", type=Path, metavar="DIR", help="run the stacks in there, and keep their logs")
 
 
+def _add_replay(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    replay = commands.add_parser(
+        "replay", help="run what was recorded through the code that decides live", allow_abbrev=False
+    )
+    kinds = replay.add_subparsers(dest="kind", metavar="KIND", required=True, parser_class=_Parser)
+    outages = kinds.add_parser(
+        "outages", help="availability with and without failover over known outages", allow_abbrev=False
+    )
+    outages.add_argument("file", type=Path, metavar="FILE", help="CSV with the columns start, end, provider")
+    outages.add_argument(
+        "--providers",
+        type=_names,
+        default=(),
+        metavar="A,B,...",
+        help="in order of preference (default: as the file names them)",
+    )
+    outages.add_argument(
+        "--period",
+        metavar="START/END",
+        help="what is looked at (default: from the first start to the last end)",
+    )
+    outages.add_argument(
+        "--detection",
+        type=_seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="until it is noticed that a provider is down (default: %(default)s)",
+    )
+    outages.add_argument(
+        "--notice",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="until it is noticed that it is well again (default: %(default)s)",
+    )
+    outages.add_argument("--json", action="store_true", help="for programs")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    found = tuple(name.strip() for name in text.split(","))
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"expected names with commas between them, found '{text}'")
+    return found
+
+
 def _seconds(text: str) -> float:
     try:
         found = float(text)
@@ -200,6 +246,8 @@ def run(words: Sequence[str]) -> int:
         return _quality(found)
     if found.command == "drill":
         return _drill(found)
+    if found.command == "replay":
+        return _replay(found)
     folder = DataDir.of(found.data_dir)
     if found.command == "up":
         return up(up_options(found), os.environ)
@@ -232,6 +280,20 @@ def _drill(found: argparse.Namespace) -> int:
         return list_drills()
     options = DrillOptions(found.name, found.rate, found.duration, found.edges, found.json, found.keep)
     return run_drills(options)
+
+
+def _replay(found: argparse.Namespace) -> int:
+    from fairlead_common.decisions.outages import ReplaySettings
+
+    from fairlead.replay.files import Mistake
+    from fairlead.replay.outages import ReplayOptions, period_of, replay_outages
+
+    try:
+        period = period_of(found.period) if found.period else None
+    except Mistake as error:
+        raise BadInput(f"argument --period: {error}") from error
+    settings = ReplaySettings(detection_s=found.detection, notice_s=found.notice)
+    return replay_outages(ReplayOptions(found.file, found.providers, period, settings, found.json))
 
 
 def up_options(found: argparse.Namespace) -> UpOptions:

@@ -1,0 +1,1 @@
+"""Recorded outages, run through the code that decides live."""
