@@ -11,11 +11,14 @@ import pytest
 from fairlead_common.db.database import Database
 from fairlead_common.events.calls import Call, CallKind, Decision
 from fairlead_common.ids import utc_now
+from fairlead_common.operations import comparison as ops
+from fairlead_comparison.api import CallsApi
 from fairlead_comparison.domain.observations import Observation, midnight, observe, sums_of
 from fairlead_comparison.domain.sums import Sums, total
 from fairlead_comparison.housekeeping import Housekeeping
 from fairlead_comparison.settings import ComparisonSettings
 from fairlead_comparison.store.observations import DAY, ObservationStore
+from fairlead_comparison.store.results import ResultStore
 from fairlead_comparison.store.sums import ALL_IN_ONE, SumStore, Window
 from sqlalchemy import text
 
@@ -63,6 +66,32 @@ async def test_a_decision_is_kept_unless_no_edge_can_have_made_it(store: Observa
     kept = [row and row["decision"] for row in rows]
     assert kept == [{"strategy": "a\ufffdb", "metadata": {"k": "\\ufffd"}}, None, None]
     assert await store.call(2, UUID(calls[0].call_id)) is None
+
+
+async def test_routed_calls_are_read_page_by_page_and_one_in_so_many(
+    store: ObservationStore, database: Database
+) -> None:
+    decision = Decision(strategy="cost")
+    start = now()
+    calls = [call(decision=decision, at=start + timedelta(seconds=i // 2)) for i in range(40)]
+    others = [call(), call(decision=decision, workspace_id=2), call(decision=decision, kind=CallKind.PROBE)]
+    await store.write(observed([*calls, *others]))
+    api = CallsApi(store, ResultStore(database))
+    query = ops.DecisionsQuery(workspace_id=1, since=start, until=start + timedelta(seconds=15), limit=7)
+    seen: list[str] = []
+    while True:
+        page = await api.decisions(query)
+        assert page.total == 30
+        seen += [each.call_id for each in page.calls]
+        if page.next is None:
+            break
+        query = query.model_copy(update={"after": page.next})
+    assert sorted(seen) == sorted(each.call_id for each in calls[:30])
+    assert len(seen) == 30
+    third = ops.DecisionsQuery(workspace_id=1, since=start, until=start + timedelta(days=1), one_in=3)
+    some = [each.call_id for each in (await api.decisions(third)).calls]
+    assert 0 < len(some) < 40
+    assert some == [each.call_id for each in (await api.decisions(third)).calls]
 
 
 async def test_calls_attempts_and_sums_are_written_once(store: ObservationStore, database: Database) -> None:

@@ -20,6 +20,7 @@ from fairlead_common.settings import Settings
 from fairlead_comparison.settings import ComparisonSettings
 from fairlead_failover.settings import FailoverSettings
 from fairlead_health.settings import HealthSettings
+from fairlead_routing.settings import RoutingSettings
 from fairlead_simulator.testing import Running
 from pydantic import SecretStr
 
@@ -35,7 +36,7 @@ Wire = Callable[[Runtime], Awaitable[None]]
 SERVICES: dict[str, tuple[type[Settings], Wire]] = {
     "health": (HealthSettings, fairlead_health.app.wire),
     "failover": (FailoverSettings, fairlead_failover.app.wire),
-    "routing": (Settings, fairlead_routing.app.wire),
+    "routing": (RoutingSettings, fairlead_routing.app.wire),
     "comparison": (ComparisonSettings, fairlead_comparison.app.wire),
     "abtest": (AbtestSettings, fairlead_abtest.app.wire),
 }
@@ -242,6 +243,50 @@ async def test_routing(plane: Plane) -> None:
         ("cheap", True, True)
     ]
     assert (decided["call"]["table_version"], decided["decision"]["rule_version"]) == (1, 1)
+
+
+async def test_what_if_analytics_and_feedback(plane: Plane) -> None:
+    base = "/api/providers/routing"
+    await plane.start("routing", quality_every_s=0.2)
+    await plane.start("comparison")
+    google = {"name": "google", "strategy": "cost", "conditions": {"providers": ["google"]}}
+    await plane.admin.post(f"{base}/rules", json=google)
+    await until(lambda: 1 in plane.edge.fleet.tables)
+    answers = [await plane.admin.post(CHAT, json={"model": "auto", "messages": HELLO}) for _ in range(6)]
+    assert {answer.headers["x-fairlead-provider"] for answer in answers} == {"google"}
+    found = await plane.until(f"{base}/analytics", lambda body: body["calls"] == 6)
+    assert [(each["name"], each["calls"]) for each in found["rules"]] == [("google", 6)]
+    assert found["savings"]["calls"] == 6
+    period = {"since": found["since"], "until": found["until"]}
+    openai = {**google, "conditions": {"providers": ["openai"]}}
+    changed = await plane.admin.post(f"{base}/what-if", json={**period, "rules": [openai]})
+    assert (changed.json()["replayed"], changed.json()["changed"]) == (6, 6)
+    same = await plane.admin.post(f"{base}/what-if", json={**period, "version": 1})
+    assert (same.json()["replayed"], same.json()["changed"]) == (6, 0)
+    for problem_, body in (
+        ("exactly one", {**period, "rules": [], "version": 1}),
+        ("there is no rule 99", {**period, "rule": openai, "rule_id": 99}),
+        ("there is no version 9", {**period, "version": 9}),
+        ("until must be after since", {"since": period["until"], "until": period["since"], "rules": []}),
+        ("is not a condition", {**period, "rule": {**openai, "conditions": {"modles": []}}}),
+    ):
+        status, _, message = await problem(await plane.admin.post(f"{base}/what-if", json=body))
+        assert status in (404, 422)
+        assert problem_ in message
+    opinion = {"call_id": answers[0].headers["x-request-id"], "thumb": "down", "by": "ada"}
+    assert (await plane.admin.post(f"{base}/feedback", json=opinion)).json()["score"] == 0.0
+    again = (await plane.admin.post(f"{base}/feedback", json={**opinion, "thumb": "up"})).json()
+    assert (again["score"], again["by"], again["provider"]) == (1.0, "ada", "google")
+    unsigned = {"call_id": opinion["call_id"], "score": 0.5}
+    assert (await plane.admin.post(f"{base}/feedback", json=unsigned)).json()["by"] == "admin"
+    await until(lambda: 1 in plane.edge.fleet.qualities)
+    (by_task,) = plane.edge.fleet.qualities[1].scores.values()
+    ((count, mean, sources),) = [(each.count, each.mean, each.sources) for each in by_task.values()]
+    assert (count, mean, sources) == (2, 0.75, {"feedback": 2})
+    other = plane.edge.client(OTHER)
+    assert (await problem(await other.post(f"{base}/feedback", json=opinion)))[:2] == (404, "unknown_call")
+    assert (await other.get(f"{base}/analytics")).json()["calls"] == 0
+    assert (await problem(await plane.admin.post(f"{base}/feedback", json={**opinion, "score": 1})))[0] == 422
 
 
 async def test_compare(plane: Plane) -> None:

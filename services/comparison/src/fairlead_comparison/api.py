@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 from fairlead_common.bus.rpc import RpcError
 from fairlead_common.operations import comparison as ops
@@ -54,6 +55,24 @@ class CallsApi:
             call=ops.CallRow.model_validate(dict(row)),
             attempts=[ops.AttemptRow.model_validate(dict(each)) for each in attempts],
             decision=row["decision"],
+        )
+
+    async def decisions(self, request: ops.DecisionsQuery) -> ops.DecidedCalls:
+        """Routed live calls of a workspace, oldest first."""
+        rows = await self._observations.decided(
+            request.workspace_id,
+            request.since,
+            request.until,
+            request.one_in,
+            request.after,
+            request.limit + 1,
+        )
+        page = [ops.DecidedCall.model_validate(dict(row)) for row in rows[: request.limit]]
+        total = await self._observations.count_decided(request.workspace_id, request.since, request.until)
+        return ops.DecidedCalls(
+            total=total,
+            calls=page,
+            next=UUID(page[-1].call_id) if len(rows) > request.limit else None,
         )
 
 

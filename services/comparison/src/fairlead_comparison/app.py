@@ -48,6 +48,7 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.RESULTS, calls_api.results)
     answer(runtime.broker, ops.CALLS, calls_api.calls)
     answer(runtime.broker, ops.CALL, calls_api.call)
+    answer(runtime.broker, ops.DECISIONS, calls_api.decisions)
     answer(runtime.broker, ops.COMPARE, api.compare)
     answer(runtime.broker, ops.RANKING, api.ranking)
     answer(runtime.broker, ops.HISTORY, api.history)

@@ -1,18 +1,24 @@
 """Composition root of the routing service."""
 
+from collections.abc import Mapping
 from functools import partial
 
-from fairlead_common.bus.rpc import answer
+from fairlead_common.bus.rpc import RpcClient, answer
 from fairlead_common.bus.subscribing import consume
 from fairlead_common.bus.topology import ROUTING_RESULTS
+from fairlead_common.decisions.strategies import Score
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import routing as ops
+from fairlead_common.operations import routing_replay as replay_ops
 from fairlead_common.plugins import load_plugins, usable
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.loop import SnapshotLoop
 
 from fairlead_routing.api import RulesApi, StrategiesApi, VersionsApi
 from fairlead_routing.checks import Checks
+from fairlead_routing.history import History
+from fairlead_routing.replay_api import ReplayApi
+from fairlead_routing.scores.feedback import FeedbackApi
 from fairlead_routing.scores.handlers import ResultHandler
 from fairlead_routing.scores.publishing import Qualities
 from fairlead_routing.scores.store import ScoreStore
@@ -44,12 +50,26 @@ async def wire(runtime: Runtime) -> None:
     runtime.spawn(partial(catalog.follower.follow, runtime.client))
     runtime.spawn(partial(loop.run, runtime.client))
     _wire_scores(runtime)
+    _wire_replays(runtime, store, catalog, strategies)
 
 
 def _wire_scores(runtime: Runtime) -> None:
     settings = RoutingSettings.model_validate(runtime.settings.model_dump())
     store = ScoreStore(runtime.database)
     consume(runtime.broker, ROUTING_RESULTS, ResultHandler(store).on_result)
+    feedback = FeedbackApi(RpcClient(runtime.client), store, utc_now)
+    answer(runtime.broker, replay_ops.FEEDBACK, feedback.give)
     publish = Qualities(runtime.client, store, utc_now).publish
     loop = SnapshotLoop("routing.quality", runtime.owner, publish, settings.quality_every_s)
     runtime.spawn(partial(loop.run, runtime.client))
+
+
+def _wire_replays(
+    runtime: Runtime, store: RoutingStore, catalog: CatalogNow, strategies: Mapping[str, Score]
+) -> None:
+    history = History(RpcClient(runtime.client), catalog)
+    api = ReplayApi(store, history, strategies)
+    answer(runtime.broker, replay_ops.WHAT_IF, api.what_if, at_once=2)
+    answer(runtime.broker, replay_ops.ANALYTICS, api.analytics, at_once=2)
+    runtime.spawn(partial(history.performance.follow, runtime.client))
+    runtime.spawn(partial(history.quality.follow, runtime.client))

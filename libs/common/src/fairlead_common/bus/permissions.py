@@ -116,7 +116,8 @@ ROLES: Final = (
         hears=(STATUS, PERFORMANCE, CALLS),
         consumes=(ROUTING_RESULTS,),
         owns=("routes", "quality"),
-        follows=("provider-status", "performance", "routes", "catalog"),
+        follows=("provider-status", "performance", "routes", "catalog", "quality"),
+        asks=("comparison",),
     ),
     Role(
         "comparison",

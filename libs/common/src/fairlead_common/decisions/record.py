@@ -86,7 +86,9 @@ def kept_of(decision: Decision) -> frozenset[str]:
     return KEPT if decision.metadata is not None else KEPT - {"request.metadata"}
 
 
-def request_of(decision: Decision, model: str, workspace_id: int, *, stream: bool) -> RouteRequest:
+def request_of(
+    decision: Decision, model: str, workspace_id: int, *, stream: bool, turn: int = 0
+) -> RouteRequest:
     """What was asked, as far as it is kept."""
     return RouteRequest(
         model,
@@ -99,4 +101,5 @@ def request_of(decision: Decision, model: str, workspace_id: int, *, stream: boo
         response_format=decision.response_format,
         task=decision.task,
         language=decision.language,
+        turn=turn,
     )

@@ -169,6 +169,48 @@ class CallDetail(BaseModel):
     decision: Decision | None = Field(default=None, description="why it went where it went first")
 
 
+class DecisionsQuery(BaseModel):
+    """Which routed live calls of a workspace, oldest first."""
+
+    workspace_id: int
+    since: Moment
+    until: Moment
+    one_in: int = Field(default=1, ge=1, description="of so many calls one, by a hash of its id")
+    after: UUID | None = Field(default=None, description="id of a call: go on behind it")
+    limit: int = Field(default=200, ge=1, le=200)
+
+
+class DecidedCall(BaseModel):
+    """A routed call: why it went where it went first, and what came of it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    call_id: str
+    started_at: AwareDatetime
+    requested_model: str
+    stream: bool
+    state: CallState
+    provider: str | None
+    model: str | None
+    rule: str | None
+    table_version: int | None
+    failover: bool
+    duration_ms: float
+    ttft_ms: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    decision: Decision
+
+
+class DecidedCalls(BaseModel):
+    """Routed calls, oldest first."""
+
+    total: int = Field(description="routed live calls of the whole period")
+    calls: list[DecidedCall]
+    next: UUID | None = Field(description="give it as 'after' to go on; null: there are no more")
+
+
 class Metric(StrEnum):
     """What providers are compared by."""
 
@@ -404,6 +446,7 @@ class Trend(BaseModel):
 RESULTS = Operation(SERVICE, "results", OfTest, TestResults)
 CALLS = Operation(SERVICE, "calls", CallsQuery, CallList)
 CALL = Operation(SERVICE, "call", OneCall, CallDetail)
+DECISIONS = Operation(SERVICE, "decisions", DecisionsQuery, DecidedCalls, timeout_s=15)
 COMPARE = Operation(SERVICE, "compare", CompareQuery, Comparison, timeout_s=15)
 RANKING = Operation(SERVICE, "ranking", RankingQuery, Ranking, timeout_s=15)
 HISTORY = Operation(SERVICE, "history", HistoryQuery, DailyRows)

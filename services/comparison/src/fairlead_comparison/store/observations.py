@@ -36,6 +36,8 @@ CALLS: Final = ", ".join(CALL_COLUMNS)
 CALL_FIELDS: Final = ", ".join(["call_id::text AS call_id", *CALL_COLUMNS[1:-1]])
 ATTEMPT_FIELDS: Final = ", ".join(ATTEMPT_COLUMNS[1:])
 
+ROUTED: Final = "kind = 'live' AND decision IS NOT NULL AND started_at >= :since AND started_at < :until"
+
 
 class Written(NamedTuple):
     """What one write added; calls that were there before are not in it."""
@@ -159,6 +161,34 @@ class ObservationStore:
             workspace_id=workspace_id,
         )
         return rows[0] if rows else None
+
+    async def decided(
+        self, workspace_id: int, since: datetime, until: datetime, one_in: int, after: UUID | None, limit: int
+    ) -> list[RowMapping]:
+        """Routed live calls of one workspace, oldest first; one in so many."""
+        return await self._rows(
+            f"SELECT {CALL_FIELDS}, decision FROM call_observation WHERE workspace_id = :workspace_id AND {ROUTED}"
+            " AND (hashtext(call_id::text) & 2147483647) % :one_in = 0 AND (CAST(:after AS uuid) IS NULL"
+            " OR (started_at, call_observation.call_id) > (SELECT a.started_at, a.call_id FROM call_observation a"
+            " WHERE a.call_id = :after AND a.workspace_id = :workspace_id))"
+            " ORDER BY started_at, call_observation.call_id LIMIT :limit",
+            workspace_id=workspace_id,
+            since=since,
+            until=until,
+            one_in=one_in,
+            after=after,
+            limit=limit,
+        )
+
+    async def count_decided(self, workspace_id: int, since: datetime, until: datetime) -> int:
+        """How many routed live calls there were."""
+        rows = await self._rows(
+            f"SELECT count(*) AS count FROM call_observation WHERE workspace_id = :workspace_id AND {ROUTED}",
+            workspace_id=workspace_id,
+            since=since,
+            until=until,
+        )
+        return int(rows[0]["count"])
 
     async def attempts(self, call_id: UUID) -> list[RowMapping]:
         """The attempts of a call, in order."""

@@ -26,6 +26,7 @@ from fairlead_edge.control import (
     mappings,
     models,
     quality,
+    replay,
     routing,
 )
 
@@ -40,7 +41,20 @@ CODES = {
     409: "conflict",
     422: "invalid_request",
 }
-ROUTERS = (alerts, health, failover, compare, abtest, models, mappings, routing, quality, access, budget)
+ROUTERS = (
+    alerts,
+    health,
+    failover,
+    compare,
+    abtest,
+    models,
+    mappings,
+    routing,
+    replay,
+    quality,
+    access,
+    budget,
+)
 
 
 def build() -> FastAPI:

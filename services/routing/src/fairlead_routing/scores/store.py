@@ -50,6 +50,22 @@ class ScoreStore:
         )
         return bool(rows)
 
+    async def put(self, score: Score) -> None:
+        """Keep a score instead of the one of the same source and id, if there is one. Its workspace must be there."""
+        await self._rows(
+            "INSERT INTO quality_score (source, id, workspace_id, provider, model, task, value, occurred_at)"
+            " VALUES (:source, :id, :workspace_id, :provider, :model, :task, :value, :occurred_at)"
+            " ON CONFLICT (source, id) DO UPDATE SET value = excluded.value, occurred_at = excluded.occurred_at",
+            source=score.source,
+            id=score.id,
+            workspace_id=score.workspace_id,
+            provider=score.provider,
+            model=score.model,
+            task=score.task,
+            value=score.value,
+            occurred_at=score.occurred_at,
+        )
+
     async def sums(self, since: datetime) -> list[RowMapping]:
         """Count and mean of the scores since then, by workspace, provider, model, task and source, in this order."""
         return await self._rows(
