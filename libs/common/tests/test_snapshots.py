@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from fairlead_common.bus.connection import connect
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
@@ -49,6 +50,25 @@ async def test_keys_are_those_that_have_a_value(nats_client: Client) -> None:
         await publisher.put(key, b"x")
     await publisher.delete("3")
     assert await publisher.keys() == ["1", "2"]
+
+
+async def test_a_disk_that_takes_nothing_keeps_no_news_back(
+    nats_client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "full").touch()
+    disk = tmp_path / "full" / "routes.json"
+    follower = SnapshotFollower[bytes]("routes", bytes, disk=disk)
+    publisher = SnapshotPublisher(nats_client, "routes")
+    task = asyncio.create_task(follower.follow(nats_client))
+    await follower.synced.wait()
+    for value in (b"one", b"two", b"three"):
+        await publisher.put("1", value)
+        await until(lambda expected=value: follower.get("1") == expected)  # type: ignore[misc]
+    await until(lambda: "cannot be written" in caplog.text)
+    (tmp_path / "full").unlink()
+    await until(disk.exists)
+    task.cancel()
+    assert caplog.text.count("cannot be written") == 1
 
 
 async def test_the_copy_on_disk_serves_without_a_bus(nats_client: Client, tmp_path: Path) -> None:

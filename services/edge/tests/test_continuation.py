@@ -19,6 +19,7 @@ from fairlead_simulator.testing import Running
 from openai import AsyncOpenAI
 
 from tests.support.edge import CALLER, RunningEdge, edge_here, journalled, spec_of
+from tests.support.waiting import until
 
 CONTINUE = WorkspaceSettings(stream_failure="continue")
 COUNT: Any = [{"role": "user", "content": "Please simulate counting to 90"}]
@@ -223,3 +224,21 @@ async def test_a_caller_who_leaves_during_a_continuation_ends_it(tmp_path: Path,
         async with asyncio.timeout(20):
             while (await vendors["google"].requests())[-1]["outcome"] != "client left":
                 await asyncio.sleep(0.02)
+
+
+async def test_a_caller_who_leaves_while_nobody_has_gone_on_yet_ends_it_too(
+    tmp_path: Path, vendors: Vendors
+) -> None:
+    await vendors["openai"].fault("cut", after_chunks=20)
+    await vendors["google"].fault("stall", after_chunks=0)
+    async with edge_of(tmp_path, vendors, "openai", "google") as edge:
+        body = {"model": MODELS["openai"], "messages": COUNT, "stream": True}
+        asking = asyncio.create_task(edge.client().post("/v1/chat/completions", json=body))
+        await until(lambda: edge.fleet.in_flight["google"] == 1)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        (call,) = await journalled(edge, 1)
+        assert (call.state, call.continued) == (CallState.ABORTED, 0)
+        assert [attempt.reason for attempt in call.attempts] == ["primary", "continuation"]
+        assert call.output_tokens == call.attempts[0].output_tokens
+        assert edge.fleet.in_flight.total() == 0

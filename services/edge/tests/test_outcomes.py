@@ -141,8 +141,8 @@ def test_the_disk_is_bounded_with_the_bus_away(tmp_path: Path, monkeypatch: pyte
         for number in range(1000):
             journal.append(call(number))
         assert sum(path.stat().st_size for path in tmp_path.glob("*.jsonl")) < 25_000
-        assert journal.dropped_segments > 50
         kept = drained(journal)
+        assert journal.lost_calls == 1000 - len(kept)
         assert kept == [f"call-{number}" for number in range(1000 - len(kept), 1000)]
         assert journal.pending_bytes == 0
 

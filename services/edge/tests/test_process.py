@@ -1,6 +1,7 @@
 """The edge as a process of its own: killed under load, started without anybody, stopped by a signal, misconfigured."""
 
 import asyncio
+import resource
 import signal
 import socket
 import subprocess
@@ -17,8 +18,10 @@ from fairlead_common.outcomes import CallState
 from fairlead_simulator.testing import Running
 
 from tests.support.edge import RunningEdge, edge_process, journal_of, process_environment, spec_of
+from tests.support.servers import NatsServer
 
 CHAT = "/v1/chat/completions"
+NAMED = {"model": "openai/gpt-5.4-mini", "messages": [{"role": "user", "content": "Hello"}]}
 ASK = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}
 
 
@@ -104,6 +107,73 @@ async def test_an_edge_starts_alone_and_serves_from_its_disk(
         assert (await edge.client().post(CHAT, json=ASK)).status_code == 200
     with journal_of(tmp_path) as journal:
         assert journal.pending == 2
+
+
+async def asked(edge: RunningEdge, count: int) -> list[tuple[str, str]]:
+    """(call id, attempts) of so many answers."""
+    client, found = edge.client(), []
+    for _ in range(count):
+        answer = await client.post(CHAT, json=NAMED)
+        assert answer.status_code == 200
+        found.append((answer.headers["x-request-id"], answer.headers["x-fairlead-attempts"]))
+    return found
+
+
+async def nothing_waits(edge: RunningEdge) -> None:
+    """All outcomes are on the bus."""
+    client = edge.client(None)
+    async with asyncio.timeout(60):
+        while "fairlead_outcomes_waiting_bytes 0.0\n" not in (await client.get("/metrics")).text:
+            await asyncio.sleep(0.05)
+
+
+async def test_an_edge_without_the_bus_fails_over_restarts_and_delivers_once(
+    tmp_path: Path, nats_server: NatsServer, vendors: dict[str, Running]
+) -> None:
+    """NATS is gone: breakers go by what the edge sees, a kill -9 changes nothing, and every outcome arrives once."""
+    specs = (spec_of(vendors["openai"]), spec_of(vendors["google"]))
+    async with edge_process(tmp_path, specs, FAIRLEAD_NATS_URL=nats_server.url) as edge:
+        seen = await asked(edge, 5)
+        await nothing_waits(edge)
+        nats_server.kill()
+        await vendors["openai"].fault("error_500")
+        alone = await asked(edge, 8)
+        assert (alone[0][1], alone[-1][1]) == ("2", "1"), "its own breaker has opened"
+        assert edge.process is not None
+        edge.process.kill()
+    async with edge_process(tmp_path, specs, FAIRLEAD_NATS_URL=nats_server.url) as edge:
+        seen += alone + await asked(edge, 5)
+        assert (await edge.client(None).get("/readyz")).json()["bus"].startswith("away")
+        nats_server.start()
+        await nats_server.ready()
+        await nothing_waits(edge)
+        seen += await asked(edge, 3)
+        await nothing_waits(edge)
+    counted = Counter(call.call_id for call in await shipped(nats_server.url))
+    assert counted == Counter(call_id for call_id, _ in seen)
+
+
+async def test_an_edge_whose_disk_is_full_serves_and_delivers_from_memory(
+    tmp_path: Path, nats_server: NatsServer, vendors: dict[str, Running]
+) -> None:
+    specs = (spec_of(vendors["openai"]),)
+    async with edge_process(tmp_path, specs, FAIRLEAD_NATS_URL=nats_server.url) as edge:
+        assert edge.process is not None
+        seen = await asked(edge, 3)
+        await nothing_waits(edge)
+        nats_server.kill()
+        _, hard = resource.prlimit(edge.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(edge.process.pid, resource.RLIMIT_FSIZE, (0, hard))
+        seen += await asked(edge, 20)
+        client = edge.client(None)
+        assert (await client.get("/readyz")).status_code == 200
+        assert "fairlead_outcomes_waiting_bytes 0.0" not in (await client.get("/metrics")).text
+        nats_server.start()
+        await nats_server.ready()
+        await nothing_waits(edge)
+        assert "fairlead_outcomes_lost 0.0" in (await client.get("/metrics")).text
+    counted = Counter(call.call_id for call in await shipped(nats_server.url))
+    assert counted == Counter(call_id for call_id, _ in seen)
 
 
 @contextmanager

@@ -193,7 +193,7 @@ class Edge:
         await end_tasks(self._jobs)
         if self._client is not None:
             await self._shipper.flush(self._client, FLUSH_S)
-            with contextlib.suppress(NatsError, OSError):
+            with contextlib.suppress(NatsError, OSError, RuntimeError):  # uvloop's, while the bus is away
                 await self._client.close()
 
     async def _close(self, transport: Http1Transport) -> None:

@@ -81,12 +81,8 @@ class EdgeMetrics:
             "fairlead_outcomes_waiting_bytes", "Outcomes not on the bus yet", registry=self.registry
         )
         waiting.set_function(lambda: journal.pending_bytes)
-        lost = Gauge(
-            "fairlead_outcomes_lost",
-            "Outcomes lost, or segments dropped, since the start",
-            registry=self.registry,
-        )
-        lost.set_function(lambda: journal.lost_calls + journal.dropped_segments)
+        lost = Gauge("fairlead_outcomes_lost", "Outcomes lost since the start", registry=self.registry)
+        lost.set_function(lambda: journal.lost_calls)
         self._ends: dict[tuple[str, str, bool], Counter] = {}
         self._times: dict[str, Histogram] = {}
 

@@ -58,6 +58,7 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
         self._raw: dict[str, tuple[int, bytes]] = {}
         self._listed: set[str] | None = None
         self._dirty = False
+        self._unsaved = False
 
     def __getitem__(self, key: str) -> Value:
         return self._values[key]
@@ -173,14 +174,24 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
             self._on_change(key)
 
     def _save(self) -> None:
+        """Keep the copy current; a disk that does not take it (full, gone) must not keep the news from anybody."""
         if self._disk is None or not self._dirty:
             return
-        self._disk.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._write(self._disk)
+        except OSError as error:
+            if not self._unsaved:
+                logger.error("bucket %s: %s cannot be written: %s", self.bucket, self._disk, error)
+            self._unsaved = True
+        else:
+            self._dirty = self._unsaved = False
+
+    def _write(self, disk: Path) -> None:
+        disk.parent.mkdir(parents=True, exist_ok=True)
         stored = {
             key: [revision, base64.b64encode(data).decode()] for key, (revision, data) in self._raw.items()
         }
-        temporary = self._disk.with_suffix(".new")
+        temporary = disk.with_suffix(".new")
         temporary.touch(mode=0o600)
         temporary.write_bytes(orjson.dumps(stored))
-        temporary.replace(self._disk)
-        self._dirty = False
+        temporary.replace(disk)

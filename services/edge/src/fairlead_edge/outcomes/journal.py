@@ -47,6 +47,8 @@ class Segment:
     path: Path | None = None
     lines: list[bytes] | None = None
     suspect: bool = False
+    calls: int | None = None
+    """None = it was here at the start, and nobody has looked."""
 
 
 class Journal:
@@ -77,8 +79,8 @@ class Journal:
         self._size = 0
         self._unwritten: list[bytes] = []
         self._in_memory = 0
-        self.dropped_segments = 0
         self.lost_calls = 0
+        """Never silently: the log tells as well. A segment that cannot be read counts as at least one."""
 
     @property
     def pending(self) -> int:
@@ -87,8 +89,8 @@ class Journal:
 
     @property
     def pending_bytes(self) -> int:
-        """Their size on disk."""
-        return self._bytes
+        """Their size, on disk and in memory."""
+        return self._bytes + self._in_memory
 
     @property
     def open_calls(self) -> int:
@@ -113,7 +115,7 @@ class Journal:
         self._close_segment(suspect=False)
         if self._unwritten:
             lines, self._unwritten = self._unwritten, []
-            self._full.append(Segment(new_id(), sum(len(line) for line in lines), lines=lines))
+            self._full.append(Segment(new_id(), sum(map(len, lines)), lines=lines, calls=len(lines)))
         while self._bytes > self._max_bytes and len(self._full) > 1:
             self._drop_oldest()
 
@@ -146,6 +148,7 @@ class Journal:
         self.rotate()
         lost = sum(len(segment.lines or ()) for segment in self._full)
         if lost:
+            self.lost_calls += lost
             logger.error("the disk did not take %d outcomes, and the bus was not there: they are lost", lost)
         os.close(self._lock)
 
@@ -163,6 +166,10 @@ class Journal:
             logger.error("the outcomes journal cannot be written: %s; keeping outcomes in memory", error)
         self._close_segment(suspect=True)
         if self._in_memory + len(line) > self._memory_bytes:
+            if not self.lost_calls:
+                logger.error(
+                    "the memory for outcomes (%d bytes) is full too: losing some", self._memory_bytes
+                )
             self.lost_calls += 1
             return
         self._unwritten.append(line)
@@ -181,7 +188,9 @@ class Journal:
             logger.error("%s: %s", self._current, error)
             suspect = True
         if self._calls:
-            self._full.append(Segment(self._current.stem, self._size, self._current, suspect=suspect))
+            self._full.append(
+                Segment(self._current.stem, self._size, self._current, suspect=suspect, calls=self._calls)
+            )
             self._bytes += self._size
         self._descriptor = self._current = None
         self._calls = self._size = 0
@@ -193,17 +202,27 @@ class Journal:
             data = segment.path.read_bytes()
         except OSError as error:
             logger.error("%s cannot be read: %s", segment.path, error)
-            self.dropped_segments += 1
+            self.lost_calls += segment.calls or 1
             return b""
         if segment.suspect:
             return b",".join(line for line in data.split(b"\n") if _whole(line))
         return data[:-1].replace(b"\n", b",")
 
     def _drop_oldest(self) -> None:
-        event_id = self._full[0].event_id
-        logger.error("over %d bytes of outcomes wait for the bus; dropping %s", self._max_bytes, event_id)
-        self.dropped_segments += 1
-        self.sent(event_id)
+        oldest = self._full[0]
+        calls = _calls_in(oldest)
+        logger.error("over %d bytes of outcomes wait for the bus; dropping %d calls", self._max_bytes, calls)
+        self.lost_calls += calls
+        self.sent(oldest.event_id)
+
+
+def _calls_in(segment: Segment) -> int:
+    if segment.calls is not None or segment.path is None:
+        return segment.calls or 0
+    try:
+        return segment.path.read_bytes().count(b"\n")
+    except OSError:
+        return 1
 
 
 def _locked(path: Path) -> int:
