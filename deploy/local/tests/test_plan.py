@@ -41,7 +41,7 @@ def planned(
 
 
 def everything(plan: Plan) -> list[ProcessSpec]:
-    found = [plan.nats, plan.postgres, plan.setup, *plan.simulators, *plan.services, *plan.edges]
+    found = [*plan.nats, plan.postgres, plan.setup, *plan.simulators, *plan.services, *plan.edges]
     return [*found, plan.demo] if plan.demo else found
 
 
@@ -84,7 +84,8 @@ def test_no_two_processes_share_a_port_a_name_or_a_private_folder() -> None:
     folders = [spec.environment["FAIRLEAD_DATA_DIR"] for spec in (*plan.services, *plan.edges)]
     for found in (urls, [spec.name for spec in specs], folders):
         assert len(found) == len(set(found))
-    assert f"http://127.0.0.1:{plan.nats_port}" not in urls
+    (node,) = plan.nats_nodes
+    assert f"http://127.0.0.1:{node.port}" not in urls
 
 
 def test_services_are_given_settings_that_they_accept() -> None:
@@ -117,13 +118,26 @@ def test_each_service_connects_as_a_user_of_its_own() -> None:
     plan = planned()
     for spec in (*plan.services, *plan.edges, plan.setup):
         url = spec.environment["FAIRLEAD_NATS_URL"]
-        assert url == f"nats://{spec.name}:password-of-nats.{spec.name}@127.0.0.1:{plan.nats_port}"
+        assert url == f"nats://{spec.name}:password-of-nats.{spec.name}@127.0.0.1:{plan.nats_nodes[0].port}"
+
+
+def test_a_bus_of_three_nodes_is_known_to_everybody_and_keeps_three_copies() -> None:
+    plan = planned(UpOptions(nats_nodes=3))
+    assert [spec.name for spec in plan.nats] == ["nats", "nats-2", "nats-3"]
+    assert len({node.folder for node in plan.nats_nodes} | {FOLDER.nats}) == 4
+    where = [f"@127.0.0.1:{node.port}" for node in plan.nats_nodes]
+    for spec in (*plan.services, *plan.edges, plan.setup):
+        assert [each.partition("@")[2] for each in spec.environment["FAIRLEAD_NATS_URL"].split(",")] == [
+            each[1:] for each in where
+        ]
+    assert plan.setup.environment["FAIRLEAD_STREAM_REPLICAS"] == "3"
+    assert planned().setup.environment["FAIRLEAD_STREAM_REPLICAS"] == "1"
 
 
 def test_programs_that_are_not_ours_get_a_bare_environment() -> None:
     plan = planned(environ={"PATH": "/bin", "PGHOST": "elsewhere", "OPENAI_API_KEY": "sk"})
     assert dict(plan.postgres.environment) == {"PATH": "/bin"}
-    assert dict(plan.nats.environment) == {"PATH": "/bin"}
+    assert dict(plan.nats[0].environment) == {"PATH": "/bin"}
 
 
 def test_every_process_of_ours_knows_where_the_dashboard_is() -> None:

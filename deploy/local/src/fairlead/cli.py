@@ -74,6 +74,13 @@ def _add_up(commands: "argparse._SubParsersAction[_Parser]") -> None:
     up.add_argument("--edges", type=_count, default=1, metavar="N", help="edge processes (default: 1)")
     up.add_argument("--replicas", type=_count, default=1, metavar="N", help="of each service (default: 1)")
     up.add_argument(
+        "--nats-nodes",
+        type=int,
+        choices=(1, 3),
+        default=1,
+        help="servers of the bus: 1, or 3 as a cluster (default: 1)",
+    )
+    up.add_argument(
         "--set",
         type=_setting,
         action="append",
@@ -140,14 +147,16 @@ def _add_drill(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     verbs = drill.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
     verbs.add_parser("list", help="what can be drilled", allow_abbrev=False)
-    run = verbs.add_parser("run", help="run one drill, or all", allow_abbrev=False)
-    run.add_argument("name", metavar="NAME", help="of a drill, or of a file with one, or: all")
+    run = verbs.add_parser("run", help="run some drills, or all", allow_abbrev=False)
+    run.add_argument("names", nargs="+", metavar="NAME", help="of a drill, or of a file with one, or: all")
     run.add_argument("--rate", type=_seconds, default=100.0, metavar="N", help="requests/s (default: 100)")
     run.add_argument(
         "--duration", type=_seconds, metavar="SECONDS", help="of the load (default: the drill's)"
     )
     run.add_argument("--edges", type=_count, metavar="N", help="edge processes (default: the drill's)")
     run.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    run.add_argument("--html", type=Path, metavar="FILE", help="write the report with charts there")
+    run.add_argument("--markdown", type=Path, metavar="FILE", help="write a page of documentation there")
     run.add_argument("--keep", type=Path, metavar="DIR", help="run the stacks in there, and keep their logs")
 
 
@@ -278,8 +287,18 @@ def _drill(found: argparse.Namespace) -> int:
 
     if found.verb == "list":
         return list_drills()
-    options = DrillOptions(found.name, found.rate, found.duration, found.edges, found.json, found.keep)
-    return run_drills(options)
+    return run_drills(
+        DrillOptions(
+            names=tuple(found.names),
+            rate=found.rate,
+            duration_s=found.duration,
+            edges=found.edges,
+            json_file=found.json,
+            html_file=found.html,
+            markdown_file=found.markdown,
+            folder=found.keep,
+        )
+    )
 
 
 def _replay(found: argparse.Namespace) -> int:
@@ -306,6 +325,7 @@ def up_options(found: argparse.Namespace) -> UpOptions:
         demo=found.demo,
         edges=found.edges,
         replicas=found.replicas,
+        nats_nodes=found.nats_nodes,
         settings=tuple(found.set),
     )
 

@@ -15,5 +15,7 @@ class UpOptions:
     demo: bool = False
     edges: int = 1
     replicas: int = 1
+    nats_nodes: int = 1
+    """1, or 3 for a cluster that survives the loss of a node."""
     settings: tuple[tuple[str, str, str], ...] = ()
     """(service, setting, value): ``--set health.probe_interval_s=5``."""

@@ -25,6 +25,8 @@ PASSED_ON = ("FAIRLEAD_LOG_LEVEL", "FAIRLEAD_OTLP_ENDPOINT")
 """Settings every process has and the plan does not decide: the user's own environment may set them."""
 DATABASE = "fairlead"
 SETUP = "setup"
+ROUTE = "route"
+"""The user as whom the nodes of a NATS cluster join each other."""
 ADMIN = "admin"
 """The user of NATS who may do everything."""
 SIMULATED_KEY = "simulated"
@@ -100,6 +102,17 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class NatsNode:
+    """One server of the bus: its own ports, and where its files lie."""
+
+    name: str
+    port: int
+    monitoring_port: int
+    cluster_port: int
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Simulator:
     """Addresses of one simulated provider."""
 
@@ -111,15 +124,14 @@ class Simulator:
 class Plan:
     """Everything that will run."""
 
-    nats: ProcessSpec
+    nats: tuple[ProcessSpec, ...]
     postgres: ProcessSpec
     setup: ProcessSpec
     simulators: tuple[ProcessSpec, ...]
     services: tuple[ProcessSpec, ...]
     edges: tuple[ProcessSpec, ...]
     demo: ProcessSpec | None
-    nats_port: int
-    nats_monitoring_port: int
+    nats_nodes: tuple[NatsNode, ...]
     nats_url: str = field(repr=False)
     postgres_dsn: str = field(repr=False)
     postgres_admin_dsn: str = field(repr=False)
@@ -134,7 +146,7 @@ class Plan:
 
 def account_names() -> tuple[str, ...]:
     """Whoever needs a password: the users of NATS and the roles of Postgres."""
-    return (*(f"nats.{user}" for user in (ADMIN, *USERS)), "postgres.owner", "postgres.fairlead")
+    return (*(f"nats.{user}" for user in (ADMIN, ROUTE, *USERS)), "postgres.owner", "postgres.fairlead")
 
 
 def check_settings(options: UpOptions, services: Sequence[Service]) -> None:
@@ -167,7 +179,7 @@ class _Planner:
         self.machine = machine
         self.passwords = passwords
         self.environ = environ
-        self.nats_port = 0
+        self.nats_nodes: tuple[NatsNode, ...] = ()
         self.dashboard_port = 0
 
     @property
@@ -188,7 +200,8 @@ class _Planner:
         return {k: self.environ[k] for k in ("PATH", "HOME", "TMPDIR") if k in self.environ}
 
     def nats_url(self, user: str) -> str:
-        return f"nats://{user}:{self.passwords[f'nats.{user}']}@{HOST}:{self.nats_port}"
+        login = f"{user}:{self.passwords[f'nats.{user}']}"
+        return ",".join(f"nats://{login}@{HOST}:{node.port}" for node in self.nats_nodes)
 
     def dsn(self, role: str, database: str) -> str:
         where = f"host={quote(str(self.folder.sockets), safe='')}&port=5432"
@@ -245,13 +258,12 @@ def make_plan(
 
     """
     planner = _Planner(options, folder, machine, passwords, environ)
-    planner.nats_port = next(ports)
-    monitoring = next(ports)
+    planner.nats_nodes = _nats_nodes(options.nats_nodes, folder, ports)
     simulators = {name: (next(ports), next(ports)) for name in providers.simulated}
     if DASHBOARD in services:
         planner.dashboard_port = next(ports)
     return Plan(
-        nats=_nats(planner, monitoring),
+        nats=tuple(_nats(planner, node) for node in planner.nats_nodes),
         postgres=_postgres(planner),
         setup=_setup(planner, key),
         simulators=tuple(
@@ -268,8 +280,7 @@ def make_plan(
             for number in range(1, options.edges + 1)
         ),
         demo=_demo(planner) if options.demo else None,
-        nats_port=planner.nats_port,
-        nats_monitoring_port=monitoring,
+        nats_nodes=planner.nats_nodes,
         nats_url=planner.nats_url(ADMIN),
         postgres_dsn=planner.dsn("fairlead", DATABASE),
         postgres_admin_dsn=planner.dsn("owner", "postgres"),
@@ -281,13 +292,24 @@ def make_plan(
     )
 
 
-def _nats(planner: _Planner, monitoring: int) -> ProcessSpec:
+def _nats_nodes(count: int, folder: DataDir, ports: Iterator[int]) -> tuple[NatsNode, ...]:
+    """A cluster keeps its files apart from those of a single server: neither can read the other's."""
+    names = ["nats", *(f"nats-{number}" for number in range(2, count + 1))]
+    return tuple(
+        NatsNode(
+            name, next(ports), next(ports), next(ports), folder.nats / name if count > 1 else folder.nats
+        )
+        for name in names
+    )
+
+
+def _nats(planner: _Planner, node: NatsNode) -> ProcessSpec:
     return ProcessSpec(
-        name="nats",
+        name=node.name,
         kind=Kind.NATS,
-        command=(str(planner.machine.nats_server), "-c", str(planner.folder.nats / "nats.conf")),
+        command=(str(planner.machine.nats_server), "-c", str(node.folder / "nats.conf")),
         environment=planner.bare(),
-        url=f"http://{HOST}:{monitoring}",
+        url=f"http://{HOST}:{node.monitoring_port}",
         ready_path="/healthz",
     )
 
@@ -320,6 +342,7 @@ def _setup(planner: _Planner, key: str) -> ProcessSpec:
         "FAIRLEAD_NATS_URL": planner.nats_url(SETUP),
         "FAIRLEAD_POSTGRES_DSN": planner.dsn("fairlead", DATABASE),
         "FAIRLEAD_BOOTSTRAP_KEY": key,
+        "FAIRLEAD_STREAM_REPLICAS": str(len(planner.nats_nodes)),
     }
     command = (planner.machine.python, "-m", "fairlead_common.setup")
     return ProcessSpec(SETUP, Kind.SETUP, command, environment)

@@ -35,13 +35,14 @@ def spawn(spec: ProcessSpec, log: Path) -> subprocess.Popen[bytes]:
             user=user,
             group=group,
             extra_groups=None if spec.account is None else [],
-            preexec_fn=_dying_with(os.getpid(), spec.death_signal),
+            preexec_fn=dying_with(os.getpid(), spec.death_signal),
         )
     finally:
         os.close(descriptor)
 
 
-def _dying_with(parent: int, number: signal.Signals) -> Callable[[], None] | None:
+def dying_with(parent: int, number: signal.Signals) -> Callable[[], None] | None:
+    """What a new process does first, so that it gets ``number`` when ``parent`` dies; None: this system cannot."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl

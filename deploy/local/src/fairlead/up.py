@@ -92,7 +92,7 @@ def _prepare(
     plan = make_plan(options, folder, providers, services, machine, secrets, key, free_ports(), environ)
     ports = {name: int(each.url.rpartition(":")[2]) for name, each in plan.simulator_urls.items()}
     write_private(folder.providers_file, file_text(providers, ports))
-    nats.write_configuration(folder.nats, plan, secrets)
+    nats.write_configuration(plan, secrets)
     return _Run(options, folder, providers, plan, secrets, key)
 
 
@@ -144,7 +144,7 @@ class _Run:
 
     async def _start(self, supervisor: Supervisor) -> None:
         plan, begin = self._plan, supervisor.start
-        parts = [begin(plan.nats), *map(begin, plan.simulators)]
+        parts = [*map(begin, plan.nats), *map(begin, plan.simulators)]
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(supervisor.ready(part))

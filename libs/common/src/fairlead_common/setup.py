@@ -3,15 +3,23 @@
 import asyncio
 import os
 import sys
+import time
+from typing import Final
 
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from pydantic import SecretStr
 
 from fairlead_common.access import ensure_bootstrap_key
 from fairlead_common.bus.connection import connect
 from fairlead_common.bus.permissions import inbox
-from fairlead_common.bus.topology import apply
+from fairlead_common.bus.topology import TopologyError, apply
 from fairlead_common.db.upgrade import upgrade
 from fairlead_common.settings import Settings, SettingsError
+
+FORMING_S: Final = 60.0
+"""How long a cluster may take until all of its nodes are there."""
+AGAIN_S: Final = 0.2
 
 
 class SetupSettings(Settings):
@@ -34,11 +42,25 @@ async def main(settings: SetupSettings) -> None:
     url = settings.nats_url.get_secret_value()
     client = await connect(url, "fairlead-setup", allow_reconnect=False, inbox_prefix=inbox("setup"))
     try:
-        await apply(client, settings.stream_replicas)
+        await _apply(client, settings.stream_replicas)
     finally:
         await client.close()
     if settings.bootstrap_key is not None:
         await ensure_bootstrap_key(dsn, settings.bootstrap_key.get_secret_value())
+
+
+async def _apply(client: Client, replicas: int) -> None:
+    """A cluster that has just been formed refuses until every node has joined."""
+    end = time.monotonic() + FORMING_S
+    while True:
+        try:
+            await apply(client, replicas)
+        except (TopologyError, NatsError):
+            if replicas == 1 or time.monotonic() > end:
+                raise
+            await asyncio.sleep(AGAIN_S)
+        else:
+            return
 
 
 if __name__ == "__main__":

@@ -44,6 +44,10 @@ class Listener:
         await self._news.wait()
 
 
+async def _expected(_: Exception) -> None:
+    """The bus is among the things that drills break."""
+
+
 @asynccontextmanager
 async def listening(nats_url: str) -> AsyncIterator[Listener]:
     """Hears for as long as the block lasts; it joins again by itself when the bus was away, and misses what came meanwhile.
@@ -51,7 +55,7 @@ async def listening(nats_url: str) -> AsyncIterator[Listener]:
     Raises:
         OSError, nats.errors.Error: the bus is not there at the beginning.
     """
-    client = await connect(nats_url, "fairlead-drill")
+    client = await connect(nats_url, "fairlead-drill", error_cb=_expected)
     listener = Listener()
     for subject in SUBJECTS:
         await client.subscribe(subject, cb=listener.hear)

@@ -26,6 +26,8 @@ SETTLED_ROUNDS = 3
 RECOVERY_S = 40.0
 """How long after a drill's own time the traffic may take to come back."""
 POLL_S = 0.1
+RECORDED = (Ending.ANSWERED, Ending.TOLD, Ending.FAILED, Ending.SILENT)
+"""How a request ends whose edge has lived to see it: its outcome must be in Postgres."""
 
 
 class NotSettled(FairleadError):
@@ -48,6 +50,18 @@ class Outcome:
         return overall(self.judged)
 
 
+@dataclass(frozen=True)
+class NotRun:
+    """A drill that could not be run: no promise was shown to hold."""
+
+    scenario: Scenario
+    reason: str
+    verdict = Verdict.FAIL
+
+
+Result = Outcome | NotRun
+
+
 async def drill(stack: Stack, scenario: Scenario, rate: float) -> Outcome:
     """Run ``scenario`` under ``rate`` requests per second.
 
@@ -56,6 +70,7 @@ async def drill(stack: Stack, scenario: Scenario, rate: float) -> Outcome:
     """
     injection = Injection(stack)
     await injection.undo()
+    await _forget(stack)
     await settle(stack, scenario)
     run = stack.run
     callers = Callers(run.edge_urls, stack.key, scenario.model, rate)
@@ -69,7 +84,7 @@ async def drill(stack: Stack, scenario: Scenario, rate: float) -> Outcome:
     finally:
         callers.close()
         await injection.undo()
-    call_ids = [each.call_id for each in callers.asked if each.call_id]
+    call_ids = [each.call_id for each in callers.asked if each.call_id and each.ending in RECORDED]
     found = await ledger.read(run.postgres_dsn, call_ids)
     seen = Seen(
         scenario, began, len(run.edge_urls), callers.asked, injection.done, tuple(listener.heard), found
@@ -88,6 +103,14 @@ async def loaded(callers: Callers) -> AsyncIterator[None]:
     finally:
         stop.set()
         await running
+
+
+async def _forget(stack: Stack) -> None:
+    """The drill before this one must not count as a relapse: bring every provider back by hand."""
+    with contextlib.suppress(OSError, TimeoutError):  # what is missing, settling says
+        for provider in stack.run.simulators:
+            body = {"provider": provider, "reason": "the drill is over"}
+            await stack.api("POST", "/api/providers/failover/recover", body)
 
 
 async def settle(stack: Stack, scenario: Scenario) -> None:

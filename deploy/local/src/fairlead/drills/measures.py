@@ -76,7 +76,8 @@ class Measures:
     told: int
     examples: tuple[str, ...]
     """Of errors, in words."""
-    lost: int
+    lost: tuple[str, ...]
+    """Calls that are not in Postgres."""
     doubled: int
     settled_s: float
     outages: tuple[Outage, ...]
@@ -102,7 +103,7 @@ def measure(seen: Seen) -> Measures:
     errors = [each for each in seen.asked if each.ending in bad and each not in in_flight]
     endings = Counter(each.ending for each in seen.asked)
     attempts = _by_call(seen.ledger.attempts)
-    switched, recovered = _moves(seen.heard, "failover.switched."), _moves(seen.heard, "failover.recovered.")
+    switched, recovered = moves(seen.heard, "failover.switched."), moves(seen.heard, "failover.recovered.")
     rescued, usual = _extra_ms(seen.asked, attempts)
     return Measures(
         requests=len(seen.asked),
@@ -114,7 +115,7 @@ def measure(seen: Seen) -> Measures:
         examples=tuple(
             f"#{each.number}: {each.ending} {each.status} {each.detail}".strip() for each in errors[:5]
         ),
-        lost=seen.ledger.lost,
+        lost=tuple(seen.ledger.lost),
         doubled=seen.ledger.doubled,
         settled_s=seen.ledger.settled_s,
         outages=tuple(outages(seen)),
@@ -174,8 +175,8 @@ def _was_on_killed(asked: Asked, deaths: Sequence[tuple[int, float]]) -> bool:
 def outages(seen: Seen) -> Iterable[Outage]:
     """Each time at which a provider was hurt, with how the fleet reacted."""
     edge_of = {each.call_id: each.edge for each in seen.asked if each.call_id}
-    switched = _moves(seen.heard, "failover.switched.")
-    recovered = _moves(seen.heard, "failover.recovered.")
+    switched = moves(seen.heard, "failover.switched.")
+    recovered = moves(seen.heard, "failover.recovered.")
     found = windows(seen)
     for position, (provider, began, ended) in enumerate(found):
         following = next((at for name, at, _ in found[position + 1 :] if name == provider), math.inf)
@@ -248,7 +249,7 @@ def _first_return(heard: Sequence[Heard], provider: str, after: float) -> float:
 # what was said
 
 
-def _moves(heard: Sequence[Heard], prefix: str) -> list[tuple[str, float]]:
+def moves(heard: Sequence[Heard], prefix: str) -> list[tuple[str, float]]:
     """Provider and time of each switch (or recovery), once each."""
     side = "from_target" if "switched" in prefix else "to_target"
     found = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fairlead.drills.drill import Outcome
+from fairlead.drills.drill import NotRun, Outcome, Result
 from fairlead.drills.measures import Outage, quantile
 from fairlead.drills.verdict import Verdict
 
@@ -12,6 +12,7 @@ COLUMNS = (
     "requests",
     "errors",
     "told",
+    "in flight",
     "lost",
     "doubled",
     "detected",
@@ -42,7 +43,8 @@ def row(outcome: Outcome) -> tuple[str, ...]:
         str(found.requests),
         str(found.errors),
         str(found.told),
-        str(found.lost),
+        str(found.in_flight_lost),
+        str(len(found.lost)),
         str(found.doubled),
         seconds(worst(each.detected_s for each in found.outages)),
         seconds(worst(each.switched_s for each in found.outages)),
@@ -64,9 +66,9 @@ def propagation(outages: Iterable[Outage]) -> list[float]:
     return [ms for each in outages for ms in each.propagation_ms]
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """All drills, aligned."""
-    rows = [COLUMNS, *map(row, outcomes)]
+def table(results: Iterable[Result]) -> str:
+    """All drills that were run, aligned."""
+    rows = [COLUMNS, *(row(each) for each in results if isinstance(each, Outcome))]
     widths = [max(len(cells[column]) for cells in rows) for column in range(len(COLUMNS))]
     return "\n".join(
         "  ".join(
@@ -77,10 +79,13 @@ def table(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def complaints(outcomes: Iterable[Outcome]) -> str:
-    """Every promise that was not kept, with what was found; and the first requests that went wrong."""
+def complaints(results: Iterable[Result]) -> str:
+    """Every promise that was not kept, with what was found; the first requests that went wrong; what was not run."""
     lines: list[str] = []
-    for outcome in outcomes:
+    for outcome in results:
+        if isinstance(outcome, NotRun):
+            lines.append(f"{outcome.scenario.name}: not run: {outcome.reason}")
+            continue
         lines += [
             f"{outcome.scenario.name}: {each.name}: promised {each.promised}, found {each.found}"
             for each in outcome.judged
@@ -90,9 +95,15 @@ def complaints(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def as_json(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+def as_json(results: Iterable[Result]) -> dict[str, Any]:
     """Everything, for programs."""
-    return {"drills": [_outcome(each) for each in outcomes]}
+    return {"drills": [_result(each) for each in results]}
+
+
+def _result(result: Result) -> dict[str, Any]:
+    if isinstance(result, NotRun):
+        return {"name": result.scenario.name, "verdict": result.verdict.value, "not_run": result.reason}
+    return _outcome(result)
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -123,7 +134,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "errors": found.errors,
         "silent_truncations": found.silent,
         "error_examples": list(found.examples),
-        "lost_outcomes": found.lost,
+        "lost_outcomes": list(found.lost),
         "doubled_outcomes": found.doubled,
         "outcomes_settled_s": round(found.settled_s, 2),
         "rescued": found.rescued,

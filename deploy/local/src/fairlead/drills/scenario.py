@@ -55,7 +55,7 @@ OF_PROVIDERS = (Verb.FAULT, Verb.MEND)
 OF_NOBODY = (Verb.SLOW_POSTGRES, Verb.QUICK_POSTGRES)
 OPTIONS: Mapping[Verb, tuple[str, ...]] = {
     Verb.FAULT: ("kind", *(name for name in FIELDS if name != "for_s")),
-    Verb.SLOW_POSTGRES: ("delay_ms",),
+    Verb.SLOW_POSTGRES: ("delay_ms",),  # added to every piece in both directions
 }
 UNDONE_BY = {
     Verb.FAULT: Verb.MEND,
@@ -229,6 +229,8 @@ def _step(path: Path, position: int, row: Any) -> Step:
         raise BadInput(
             f"{path}: {where}.kind: expected one of {', '.join(KINDS)}, found {options.get('kind')!r}"
         )
+    if verb is Verb.SLOW_POSTGRES:
+        _number(path, f"{where}.delay_ms", options.get("delay_ms"))
     return Step(_number(path, f"{where}.at_s", row.get("at_s")), verb, of, options)
 
 

@@ -15,8 +15,10 @@ from fairlead import run_file
 from fairlead.data_dir import DataDir
 from fairlead.drills.scenario import StackSpec
 from fairlead.errors import BadInput, StartFailed
-from fairlead.local_http import request
+from fairlead.local_http import Answer, request
 from fairlead.plan import SIMULATED_KEY
+from fairlead.ports import HOST
+from fairlead.processes import dying_with
 from fairlead.providers import KEY_VARIABLE, without_keys
 from fairlead.run_file import ProcessEntry, RunFile
 
@@ -34,6 +36,7 @@ class Stack:
         self._folder = folder
         self._edges = edges
         self._process: asyncio.subprocess.Process | None = None
+        self._plain: asyncio.Server | None = None
 
     @property
     def run(self) -> RunFile:
@@ -76,6 +79,11 @@ class Stack:
         if answer.status != 200:
             raise BadInput(f"the simulator of {provider} refused {method} {path}: {answer.body.decode()}")
 
+    async def api(self, method: str, path: str, body: Any = None) -> Answer:
+        """Call the control API of the first edge, as its operator. Raises OSError, TimeoutError."""
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return await request(method, self.run.edge_url + path, body, headers)
+
     async def start(self) -> None:
         """Start it, and wait until it says where everything is.
 
@@ -87,7 +95,7 @@ class Stack:
         if self._edges is not None:
             words += ["--edges", str(self._edges)]
         if self.spec.providers:
-            words += ["--providers", str(self._providers_file())]
+            words += ["--providers", str(await self._providers_file())]
         with self.output.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "fairlead", "up", "--port", "0"),
@@ -96,6 +104,7 @@ class Stack:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=dying_with(os.getpid(), signal.SIGTERM),
             )
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -117,13 +126,19 @@ class Stack:
         except BadInput:
             return False
 
-    def _providers_file(self) -> Path:
+    async def _providers_file(self) -> Path:
+        """In its rows, ``{plain_port}`` is where somebody listens who does not speak TLS."""
+        self._plain = await asyncio.start_server(_speak_plainly, HOST, 0)
+        port = self._plain.sockets[0].getsockname()[1]
+        text = yaml.safe_dump({"providers": list(self.spec.providers)})
         path = self._folder / "providers.yaml"
-        path.write_text(yaml.safe_dump({"providers": list(self.spec.providers)}), encoding="utf-8")
+        path.write_text(text.replace("{plain_port}", str(port)), encoding="utf-8")
         return path
 
     async def stop(self) -> None:
         """Stop it, and wait for its end."""
+        if self._plain is not None:
+            self._plain.close()
         if self._process is None or self._process.returncode is not None:
             return
         self._process.terminate()
@@ -138,6 +153,12 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Nothing of it may reach a real provider, or change a setting."""
     kept = {name: value for name, value in without_keys(environ).items() if not name.startswith("FAIRLEAD_")}
     return {**kept, KEY_VARIABLE: SIMULATED_KEY}
+
+
+async def _speak_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+    writer.close()
 
 
 @asynccontextmanager

@@ -35,7 +35,7 @@ def judge(scenario: Scenario, found: Measures) -> tuple[Judged, ...]:
     return (
         _none("errors seen by callers", found.errors),
         *([_none("streams cut and told", found.told)] if scenario.streams == "whole" else []),
-        _none("lost outcomes", found.lost),
+        _none("lost outcomes", len(found.lost)),
         _none("doubled outcomes", found.doubled),
         _below("extra time of rescued requests, p99", found.rescued_extra_ms, RESCUE_P99_MS),
         *_switching(scenario, found),
