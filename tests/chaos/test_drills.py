@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from fairlead.drills.command import timed
 from fairlead.drills.drill import drill
 from fairlead.drills.scenario import library
@@ -13,7 +14,7 @@ RATE = 15.0
 SECONDS = {"server-errors": 7.0, "kill-edges": 9.0, "nats-stop-outage": 9.0}
 
 
-@pytest.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """One stack for all: each drill leaves it as it was."""
     folder: Path = tmp_path_factory.mktemp("drills")

@@ -73,7 +73,9 @@ MOVED = (
     gates(1.31, "open"),
     gates(6, "recovering"),
     gates(8, ""),
-    said(8, "failover.recovered.1", to_target="openai"),
+    said(1.5, "failover.switched.1", from_target="openai/m"),
+    said(7.9, "failover.recovered.1", to_target="openai/m", switched_event_id="x"),
+    said(8, "failover.recovered.1", to_target="openai", switched_event_id="y"),
 )
 
 

@@ -81,8 +81,13 @@ def test_outcomes_that_are_missing_or_there_twice_fail_the_drill() -> None:
     assert overall(judge(calm, found)) is Verdict.FAIL
 
 
+def test_a_model_and_its_provider_together_are_one_switch() -> None:
+    found = measure(outage())
+    assert (found.switches, found.recoveries) == ({"openai": 1}, {"openai": 1})
+
+
 def test_a_second_switch_in_one_outage_is_flapping() -> None:
-    again = said(3, "failover.switched.1", from_target="openai")
+    again = said(9, "failover.switched.1", from_target="openai")
     judged = judge(SCENARIO, measure(outage(more=[again])))
     assert "switches" in [each.name for each in judged if each.verdict is Verdict.FAIL]
 

@@ -19,7 +19,7 @@ from tests.support.drills import SCENARIO, asked, outage, said
 @pytest.fixture
 def outcome() -> Outcome:
     """An outage in which the traffic was moved away twice."""
-    again = said(3, "failover.switched.1", from_target="openai")
+    again = said(9, "failover.switched.1", from_target="openai")
     seen = outage(more=[again])
     measures = measure(seen)
     return Outcome(SCENARIO, 30, seen, measures, judge(SCENARIO, measures))

@@ -12,13 +12,12 @@ from fairlead.drills.bus import Listener, listening
 from fairlead.drills.callers import Callers
 from fairlead.drills.injection import Injection
 from fairlead.drills.measures import Measures, Seen, measure
+from fairlead.drills.moves import moves
 from fairlead.drills.requests import Asked, Ending
 from fairlead.drills.scenario import Scenario
 from fairlead.drills.stack import Stack
 from fairlead.drills.verdict import Judged, Verdict, judge, overall
 from fairlead.errors import FairleadError
-from fairlead.plan import Kind
-from fairlead.readiness import not_ready
 
 SETTLE_S = 90.0
 SETTLED_ROUNDS = 3
@@ -79,7 +78,7 @@ async def drill(stack: Stack, scenario: Scenario, rate: float) -> Outcome:
             began = time.time()
             async with loaded(callers):
                 await injection.follow(scenario)
-                if not scenario.broken:
+                if scenario.returns:
                     await _recovered(listener)
     finally:
         callers.close()
@@ -108,9 +107,10 @@ async def loaded(callers: Callers) -> AsyncIterator[None]:
 async def _forget(stack: Stack) -> None:
     """The drill before this one must not count as a relapse: bring every provider back by hand."""
     with contextlib.suppress(OSError, TimeoutError):  # what is missing, settling says
-        for provider in stack.run.simulators:
-            body = {"provider": provider, "reason": "the drill is over"}
-            await stack.api("POST", "/api/providers/failover/recover", body)
+        state = (await stack.api("GET", "/api/providers/failover")).json()
+        for gate in state.get("gates", ()):
+            body = {"provider": gate["provider"], "model": gate["model"], "reason": "the drill is over"}
+            await stack.api("POST", "/api/providers/failover/release", body)
 
 
 async def settle(stack: Stack, scenario: Scenario) -> None:
@@ -132,11 +132,8 @@ async def settle(stack: Stack, scenario: Scenario) -> None:
 
 
 async def _unready(stack: Stack) -> str:
-    run = stack.run
-    for each in run.processes:
-        if each.pid is None:
-            return f"{each.name} does not run"
-        if reason := await not_ready(Kind(each.kind), each.url, each.ready_path, run.postgres_dsn):
+    for each in stack.run.processes:
+        if reason := await stack.missing(each.name):
             return f"{each.name}: {reason}"
     return ""
 
@@ -161,12 +158,8 @@ async def _recovered(listener: Listener) -> None:
     """Wait, for a while, until whatever was moved away is back."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(RECOVERY_S):
-            while _moved(listener, "failover.switched.") > _moved(listener, "failover.recovered."):
+            while moves(listener.heard).away:
                 await listener.next()
-
-
-def _moved(listener: Listener, prefix: str) -> int:
-    return len({each.body["event_id"] for each in listener.heard if each.subject.startswith(prefix)})
 
 
 def order(scenarios: Sequence[Scenario]) -> list[tuple[Scenario, ...]]:

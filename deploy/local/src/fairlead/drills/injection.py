@@ -16,6 +16,9 @@ from fairlead.drills.stack import Stack
 from fairlead.errors import BadInput
 from fairlead.holds import hold, release, release_all
 
+BACK_S = 90.0
+POLL_S = 0.1
+
 
 @dataclass(frozen=True)
 class Done:
@@ -46,17 +49,20 @@ class Injection:
             Verb.QUICK_POSTGRES: self._quick_postgres,
             Verb.FILL_DISK: self._fill_disk,
             Verb.FREE_DISK: self._free_disk,
+            Verb.WAIT: self._wait,
         }
         self.done: list[Done] = []
 
     async def follow(self, scenario: Scenario) -> None:
-        """Do every step at its time, counted from now."""
+        """Do every step at its time, counted from now; waiting for a process may put off what follows."""
         began = time.time()
-        for step in scenario.steps:
-            await asyncio.sleep(max(0.0, began + step.at_s - time.time()))
+        times = [*(step.at_s for step in scenario.steps[1:]), scenario.seconds]
+        await asyncio.sleep(scenario.steps[0].at_s if scenario.steps else scenario.seconds)
+        for step, next_s in zip(scenario.steps, times, strict=True):
             self.done.append(Done(time.time(), step))
             await self._do[step.verb](step)
-        await asyncio.sleep(max(0.0, began + scenario.seconds - time.time()))
+            began = max(began, time.time() - next_s)
+            await asyncio.sleep(max(0.0, began + next_s - time.time()))
 
     async def undo(self) -> None:
         """Nothing hurts any more, and every simulator is as at its start."""
@@ -130,6 +136,11 @@ class Injection:
     async def _free_disk(self, step: Step) -> None:
         self._full.discard(step.of)
         self._limit_files(step.of, resource.RLIM_INFINITY)
+
+    async def _wait(self, step: Step) -> None:
+        async with asyncio.timeout(BACK_S):
+            while (await self._stack.missing(step.of)) is not None:  # noqa: ASYNC110 - it can only be asked
+                await asyncio.sleep(POLL_S)
 
     def _limit_files(self, process: str, size: int) -> None:
         """No file of a process may grow beyond ``size`` bytes; to it that is as if the disk were full."""

@@ -12,7 +12,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from fairlead_common.decisions.breaker import FRESH, BreakerSettings, observed
 from fairlead_common.decisions.plan import GateState
@@ -21,10 +20,14 @@ from fairlead_common.outcomes import ErrorClass
 from fairlead.drills.bus import GATES, Heard
 from fairlead.drills.injection import Done
 from fairlead.drills.ledger import Ledger, Tried
+from fairlead.drills.moves import moves
 from fairlead.drills.requests import Asked, Ending
 from fairlead.drills.scenario import Scenario, Verb
 
 CONDITION = BreakerSettings()
+SHUT = frozenset({GateState.OPEN.value, GateState.HALF_OPEN.value})
+NEWS_S = 0.25
+"""So long after a kill a caller may still send on a connection whose end has not reached it."""
 TRIALS = ("half_open", "panic")
 """Reasons for which a provider is tried although it is known to be bad."""
 
@@ -103,7 +106,7 @@ def measure(seen: Seen) -> Measures:
     errors = [each for each in seen.asked if each.ending in bad and each not in in_flight]
     endings = Counter(each.ending for each in seen.asked)
     attempts = _by_call(seen.ledger.attempts)
-    switched, recovered = moves(seen.heard, "failover.switched."), moves(seen.heard, "failover.recovered.")
+    moved = moves(seen.heard)
     rescued, usual = _extra_ms(seen.asked, attempts)
     return Measures(
         requests=len(seen.asked),
@@ -119,8 +122,8 @@ def measure(seen: Seen) -> Measures:
         doubled=seen.ledger.doubled,
         settled_s=seen.ledger.settled_s,
         outages=tuple(outages(seen)),
-        switches=dict(Counter(provider for provider, _ in switched)),
-        recoveries=dict(Counter(provider for provider, _ in recovered)),
+        switches=dict(Counter(provider for provider, _ in moved.switched)),
+        recoveries=dict(Counter(provider for provider, _ in moved.recovered)),
         rescued=len(rescued),
         rescued_extra_ms=tuple(rescued),
         usual_extra_ms=tuple(usual),
@@ -166,7 +169,7 @@ def _edge_deaths(seen: Seen) -> Iterable[tuple[int, float]]:
 
 
 def _was_on_killed(asked: Asked, deaths: Sequence[tuple[int, float]]) -> bool:
-    return any(edge == asked.edge and asked.due <= at <= asked.ended for edge, at in deaths)
+    return any(edge == asked.edge and asked.due <= at + NEWS_S and at <= asked.ended for edge, at in deaths)
 
 
 # what became of it
@@ -175,8 +178,7 @@ def _was_on_killed(asked: Asked, deaths: Sequence[tuple[int, float]]) -> bool:
 def outages(seen: Seen) -> Iterable[Outage]:
     """Each time at which a provider was hurt, with how the fleet reacted."""
     edge_of = {each.call_id: each.edge for each in seen.asked if each.call_id}
-    switched = moves(seen.heard, "failover.switched.")
-    recovered = moves(seen.heard, "failover.recovered.")
+    moved = moves(seen.heard)
     found = windows(seen)
     for position, (provider, began, ended) in enumerate(found):
         following = next((at for name, at, _ in found[position + 1 :] if name == provider), math.inf)
@@ -184,8 +186,8 @@ def outages(seen: Seen) -> Iterable[Outage]:
         regular = [each for each in tried if each.reason not in TRIALS]
         until = min(ended, _first_return(seen.heard, provider, began))
         during = [each for each in regular if began <= each.began < until]
-        decided = _first(switched, provider, began, following)
-        back = _first(recovered, provider, began, following)
+        decided = _first(moved.switched, provider, began, following)
+        back = _first(moved.recovered, provider, began, following)
         trigger = trigger_at([each for each in regular if each.ended >= began])
         yield Outage(
             provider=provider,
@@ -249,17 +251,6 @@ def _first_return(heard: Sequence[Heard], provider: str, after: float) -> float:
 # what was said
 
 
-def moves(heard: Sequence[Heard], prefix: str) -> list[tuple[str, float]]:
-    """Provider and time of each switch (or recovery), once each."""
-    side = "from_target" if "switched" in prefix else "to_target"
-    found = {
-        each.body["event_id"]: (each.body[side].partition("/")[0], _unix(each.body["occurred_at"]))
-        for each in heard
-        if each.subject.startswith(prefix)
-    }
-    return sorted(found.values(), key=lambda move: move[1])
-
-
 def _first(moves: Sequence[tuple[str, float]], provider: str, after: float, before: float) -> float | None:
     return next((at for name, at in moves if name == provider and after <= at < before), None)
 
@@ -274,10 +265,6 @@ def _statuses(heard: Sequence[Heard]) -> Iterable[str]:
     for each in heard:
         if each.subject.startswith("provider.status.") and each.body["changed"]:
             yield f"{each.body['state']['provider']} {each.body['state']['status']}"
-
-
-def _unix(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
 
 
 # what it cost

@@ -49,6 +49,8 @@ class Verb(Enum):
     QUICK_POSTGRES = "quick_postgres"
     FILL_DISK = "fill_disk"
     FREE_DISK = "free_disk"
+    WAIT = "wait"
+    """Until a process serves; if that takes longer than to the next step, all that follows is put off."""
 
 
 OF_PROVIDERS = (Verb.FAULT, Verb.MEND)
@@ -108,6 +110,11 @@ class Scenario:
     """Its provider cannot be reached from the beginning, and never can."""
     last: bool
     """It leaves something behind that takes minutes to pass: it goes last on its stack."""
+
+    @property
+    def returns(self) -> bool:
+        """Whatever traffic is moved away comes back soon after the end."""
+        return not (self.broken or self.last)
 
     @property
     def provider(self) -> str:

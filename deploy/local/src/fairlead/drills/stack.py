@@ -16,10 +16,11 @@ from fairlead.data_dir import DataDir
 from fairlead.drills.scenario import StackSpec
 from fairlead.errors import BadInput, StartFailed
 from fairlead.local_http import Answer, request
-from fairlead.plan import SIMULATED_KEY
+from fairlead.plan import SIMULATED_KEY, Kind
 from fairlead.ports import HOST
 from fairlead.processes import dying_with
 from fairlead.providers import KEY_VARIABLE, without_keys
+from fairlead.readiness import not_ready
 from fairlead.run_file import ProcessEntry, RunFile
 
 START_TIMEOUT_S = 180.0
@@ -63,6 +64,13 @@ class Stack:
         if name not in found:
             raise BadInput(f"this stack has no process '{name}'; there are {', '.join(found)}")
         return found[name]
+
+    async def missing(self, name: str) -> str | None:
+        """None when a process serves; otherwise what is missing. Raises BadInput: there is none of this name."""
+        found = self.process(name)
+        if found.pid is None:
+            return f"{name} does not run"
+        return await not_ready(Kind(found.kind), found.url, found.ready_path, self.run.postgres_dsn)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to one process; nothing when it is between two lives."""

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fairlead.drills.measures import Seen, moves, quantile
+from fairlead.drills.measures import Seen, quantile
+from fairlead.drills.moves import moves
 from fairlead.drills.requests import Asked, Ending
 
 WIDTH, LEFT, RIGHT = 920, 56, 16
@@ -59,8 +60,9 @@ def in_words(seen: Seen) -> str:
 def happenings(seen: Seen) -> list[tuple[float, str]]:
     """What was done and what the fleet did, in seconds from the beginning of the load."""
     found = [(each.at - seen.began, str(each.step)) for each in seen.done]
-    for prefix, text in (("failover.switched.", "moved away from"), ("failover.recovered.", "all back to")):
-        found += [(at - seen.began, f"{text} {provider}") for provider, at in moves(seen.heard, prefix)]
+    moved = moves(seen.heard)
+    found += [(at - seen.began, f"moved away from {provider}") for provider, at in moved.switched]
+    found += [(at - seen.began, f"all back to {provider}") for provider, at in moved.recovered]
     return sorted(found)
 
 

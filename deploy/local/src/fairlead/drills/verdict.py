@@ -60,7 +60,7 @@ def _switching(scenario: Scenario, found: Measures) -> Iterable[Judged]:
     yield _judged("switches", f"at most {allowed}", str(switches), switches <= allowed and not others)
     if scenario.switches == "required":
         yield _judged("the fleet switched", "yes", "yes" if switches else "no", switches > 0)
-    if switches and not scenario.broken:
+    if switches and scenario.returns:
         back = sum(found.recoveries.values())
         yield _judged("traffic came back", f"{switches} times", f"{back} times", back == switches)
 

@@ -1,12 +1,13 @@
 """The retry budget: how many further attempts may be under way at once, so that a bad hour does not become a storm.
 
-Moving to a second target is always allowed: it is another provider, and its own breaker guards it. Attempts beyond that
-are limited to a share of the requests under way, with a small minimum (Envoy's retry budget: 20 %, at least 3).
+Moving to a second and a third target is always allowed: they are other providers, each guarded by its own breaker, and
+two providers may be gone at once. Attempts beyond that are limited to a share of the requests under way, with a small
+minimum (Envoy's retry budget: 20 %, at least 3).
 """
 
 from dataclasses import dataclass
 
-FREE_ATTEMPTS = 2
+FREE_ATTEMPTS = 3
 
 
 @dataclass
