@@ -279,10 +279,13 @@ async def test_what_if_analytics_and_feedback(plane: Plane) -> None:
     assert (again["score"], again["by"], again["provider"]) == (1.0, "ada", "google")
     unsigned = {"call_id": opinion["call_id"], "score": 0.5}
     assert (await plane.admin.post(f"{base}/feedback", json=unsigned)).json()["by"] == "admin"
-    await until(lambda: 1 in plane.edge.fleet.qualities)
-    (by_task,) = plane.edge.fleet.qualities[1].scores.values()
-    ((count, mean, sources),) = [(each.count, each.mean, each.sources) for each in by_task.values()]
-    assert (count, mean, sources) == (2, 0.75, {"feedback": 2})
+
+    def scores() -> list[tuple[int, float, dict[str, int]]]:
+        table = plane.edge.fleet.qualities.get(1)
+        found = [each for by_task in table.scores.values() for each in by_task.values()] if table else []
+        return [(each.count, each.mean, dict(each.sources)) for each in found]
+
+    await until(lambda: scores() == [(2, 0.75, {"feedback": 2})])
     other = plane.edge.client(OTHER)
     assert (await problem(await other.post(f"{base}/feedback", json=opinion)))[:2] == (404, "unknown_call")
     assert (await other.get(f"{base}/analytics")).json()["calls"] == 0
