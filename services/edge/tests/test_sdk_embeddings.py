@@ -110,3 +110,17 @@ async def test_a_provider_that_is_down_is_not_replaced_by_another_model(
     with pytest.raises(openai.InternalServerError) as failed:
         await client.embeddings.create(model="openai/text-embedding-3-small", input="x")
     assert failed.value.code == "no_provider_available"
+
+
+@pytest.mark.parametrize("model", ["google/gemini-embedding-001", "cohere/embed-v4.0"])
+async def test_more_inputs_than_a_provider_takes_at_once(
+    edge: RunningEdge, client: AsyncOpenAI, model: str
+) -> None:
+    texts = [f"entry {number} of the log" for number in range(210)]
+    found = await client.embeddings.create(model=model, input=texts, encoding_format="float")
+    assert [each.index for each in found.data] == list(range(len(texts)))
+    last = await client.embeddings.create(model=model, input=texts[-1:], encoding_format="float")
+    assert found.data[-1].embedding == pytest.approx(last.data[0].embedding, abs=1e-6)
+    assert found.usage.prompt_tokens > 100 * last.usage.prompt_tokens
+    calls = await journalled(edge, 2)
+    assert [len(call.attempts) for call in calls] == [1, 1]

@@ -1,13 +1,15 @@
 """Calling one provider: wire and transport together, every failure as a ProviderError with its class."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from fairlead_common.outcomes import ErrorClass
 
+from fairlead_models.batches import joined, split
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
 from fairlead_models.policy import settle
@@ -187,7 +189,27 @@ class ProviderClient:
         timeouts: Timeouts | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> EmbeddingAnswer:
-        """The vectors of all inputs. Raises ProviderError."""
+        """The vectors of all inputs, in as many requests as the provider's limit demands, one after the other.
+
+        Raises:
+            ProviderError: one of them failed.
+        """
+        loop, bounds = asyncio.get_running_loop(), timeouts or self.spec.timeouts
+        until = loop.time() + bounds.total_s
+        answers: list[EmbeddingAnswer] = []
+        for part in split(request, self.wire.most_inputs):
+            left = bounds if not answers else replace(bounds, total_s=max(0.001, until - loop.time()))
+            answers.append(await self._embed(part, model, left, headers))
+        response = joined([each.response for each in answers])
+        return replace(answers[-1], response=response, phases=answers[0].phases)
+
+    async def _embed(
+        self,
+        request: EmbeddingRequest,
+        model: str,
+        timeouts: Timeouts,
+        headers: Mapping[str, str] | None,
+    ) -> EmbeddingAnswer:
         try:
             encoded = self.wire.encode_embeddings(request, model)
             encoded.warnings = settle(encoded.warnings, request.unsupported)

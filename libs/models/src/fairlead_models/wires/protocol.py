@@ -46,6 +46,8 @@ class Wire(Protocol):
     """One protocol, as one provider speaks it; stateless."""
 
     name: str
+    most_inputs: int | None
+    """How many inputs one embeddings request takes; None = as many as a caller may send."""
 
     def encode(self, request: ChatRequest, model: str, *, stream: bool) -> EncodedRequest:
         """The request for ``model``, with a warning for each parameter that cannot be honoured.

@@ -42,6 +42,7 @@ class AnthropicWire:
     """
 
     name = WIRE
+    most_inputs: int | None = None
 
     def __init__(self, version: str = VERSION, model_versions: Mapping[str, str] | None = None) -> None:
         self._version = version

@@ -33,6 +33,7 @@ class CohereWire:
     """See ``Wire``."""
 
     name = WIRE
+    most_inputs: int | None = 96
 
     def encode(self, request: ChatRequest, model: str, *, stream: bool) -> EncodedRequest:
         """See ``Wire.encode``."""

@@ -40,6 +40,7 @@ class GoogleWire:
     """
 
     name = WIRE
+    most_inputs: int | None = 100
 
     def __init__(self, version: str = VERSION) -> None:
         self._version = version

@@ -40,6 +40,8 @@ class OpenAIWire:
     same unified form.
     """
 
+    most_inputs: int | None = None
+
     def __init__(self, dialect: Dialect) -> None:
         self.name = dialect.name
         self._dialect = dialect

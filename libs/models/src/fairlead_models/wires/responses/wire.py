@@ -39,6 +39,7 @@ class ResponsesWire:
     """
 
     name = WIRE
+    most_inputs: int | None = None
 
     def __init__(self, path: Callable[[str], str] = lambda model: "/responses") -> None:
         self._path = path
