@@ -7,9 +7,11 @@ import pytest
 from fairlead_common.events.health import Status
 from fairlead_health.domain.status import (
     KEPT_S,
+    PAGE_VALID_S,
     CallSeen,
     MaintenanceSet,
     Observation,
+    PageRead,
     Record,
     StatusSettings,
     Tick,
@@ -20,6 +22,7 @@ from fairlead_health.domain.status import (
     observe,
     window,
 )
+from fairlead_health.domain.status_page import Page
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -192,12 +195,50 @@ def test_the_window_counts_calls_failures_and_the_latency_of_successes() -> None
     assert window(record, START + 400, 300) == (0, 0, None)
 
 
+def page(indicator: str, at: float) -> PageRead:
+    return PageRead(Page(indicator, "API errors", at))
+
+
+@pytest.mark.parametrize(
+    ("indicator", "expected"),
+    [
+        ("none", Status.HEALTHY),
+        ("minor", Status.HEALTHY),
+        ("maintenance", Status.HEALTHY),
+        ("major", Status.DEGRADED),
+        ("critical", Status.DEGRADED),
+    ],
+)
+def test_a_status_page_alone_degrades_and_never_more(indicator: str, expected: Status) -> None:
+    record = observe(HEALTHY, page(indicator, START), START, RULES)
+    states = after("." * 30, record)[1]
+    assert states == [expected]
+
+
+def test_the_end_of_what_a_page_says_is_the_end_of_its_effect() -> None:
+    record = observe(HEALTHY, page("major", START), START, RULES)
+    assert record.reason == "its status page says: API errors"
+    assert after("." * 30, record)[0].status is Status.DEGRADED
+    better = observe(record, page("none", START + 60), START + 60, RULES)
+    assert after("....", better)[0].status is Status.HEALTHY
+    forgotten = replace(record, since=START - 2 * PAGE_VALID_S, page=Page("major", "", START - PAGE_VALID_S))
+    assert after("....", forgotten)[0].status is Status.HEALTHY
+
+
+@pytest.mark.parametrize("status", [Status.UNKNOWN, Status.DOWN])
+def test_what_a_page_says_does_not_outweigh_what_was_seen(status: Status) -> None:
+    record = observe(replace(DOWN, status=status), page("major", START), START, RULES)
+    assert record.status is status
+    assert observe(record, page("none", START), START, RULES).status is status
+
+
 OUTCOMES = st.lists(
     st.tuples(
         st.one_of(
             st.sampled_from(".xl").map(seen),
             st.just(Tick()),
             st.booleans().map(lambda on: MaintenanceSet(on, "by hand")),
+            st.sampled_from(["none", "major"]).map(lambda indicator: page(indicator, START)),
         ),
         st.floats(0.001, 40),
     ),
@@ -228,6 +269,7 @@ def test_a_provider_that_only_answers_is_soon_healthy_whatever_was(
         now += wait_s
         record = observe(record, observation, now, RULES)
     record = observe(record, MaintenanceSet(False, "over"), now, RULES)
+    record = observe(record, page("none", now), now, RULES)
     for _ in range(70):
         now += 1
         record = observe(record, seen("."), now, RULES)

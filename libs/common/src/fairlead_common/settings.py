@@ -60,9 +60,10 @@ def _explain(cls: type[Settings], error: ValidationError) -> str:
     for problem in error.errors(include_input=False, include_url=False):
         field = str(problem["loc"][0])
         variable = PREFIX + field.upper()
-        if problem["type"] == "extra_forbidden":
+        if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
             known = ", ".join(PREFIX + name.upper() for name in cls.model_fields)
             lines.append(f"{variable} is not a setting of this process; unset it, or use one of: {known}")
         else:
-            lines.append(f"{variable}: {problem['msg']}")
+            inside = "".join(f".{each}" for each in problem["loc"][1:])
+            lines.append(f"{variable}{inside}: {problem['msg']}")
     return "; ".join(lines)

@@ -13,6 +13,7 @@ The providers file is YAML::
         headers: {x-team: platform}
         timeouts: {connect_s: 2, first_byte_s: 30, between_bytes_s: 15, total_s: 300}
         region: eu-central
+        status_page: https://status.example.com/api/v2/summary.json   # Statuspage's format; off unless it is given
         enabled: true
       - name: azure
         base_url: https://my-resource.openai.azure.com
@@ -104,6 +105,8 @@ class ProviderSpec:
     """The API version that requests name; None = the wire's own."""
     model_api_versions: Mapping[str, str] = field(default_factory=dict)
     """Versions of single models that differ from it."""
+    status_page: str | None = None
+    """URL of the vendor's status in Statuspage's ``summary.json`` format; None = nobody asks it."""
 
     def protocol(self) -> Wire:
         """The wire, in the pinned version."""
@@ -154,7 +157,7 @@ KNOWN: dict[str, tuple[str, str | None, str]] = {
     "azure": ("azure", None, "AZURE_OPENAI_API_KEY"),  # every customer has an address of his own
 }
 FIELDS = frozenset(
-    "name wire base_url api_key headers region timeouts models enabled api_version model_api_versions".split()
+    "name wire base_url api_key headers region timeouts models enabled status_page api_version model_api_versions".split()
 )
 
 
@@ -212,13 +215,14 @@ def _row(path: Path, position: int, row: object, env: Mapping[str, str]) -> Prov
     return ProviderSpec(
         name=name,
         wire=wire,
-        base_url=_url(where, url),
+        base_url=_url(where, "base_url", url),
         api_key=_key(where, row.get("api_key"), variable, env),
         headers=_strings(where, "headers", row.get("headers"), env),
         region=row.get("region"),
         timeouts=_timeouts(where, row.get("timeouts")),
         models=_models(where, row.get("models")),
         enabled=row.get("enabled", True) is not False,
+        status_page=_url(where, "status_page", row["status_page"]) if row.get("status_page") else None,
         api_version=_version(where, "api_version", row.get("api_version"), wire),
         model_api_versions=_versions(where, row.get("model_api_versions"), wire),
     )
@@ -251,10 +255,10 @@ def _versions(where: str, value: object, wire: str) -> dict[str, str]:
     }
 
 
-def _url(where: str, value: object) -> str:
+def _url(where: str, name: str, value: object) -> str:
     parts = urlsplit(value) if isinstance(value, str) else None
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ProvidersFileError(f"{where}.base_url: expected an http(s) URL, found {value!r}")
+        raise ProvidersFileError(f"{where}.{name}: expected an http(s) URL, found {value!r}")
     return str(value).rstrip("/")
 
 

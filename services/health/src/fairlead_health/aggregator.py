@@ -24,6 +24,8 @@ from fairlead_common.ids import new_id, stamp
 from fairlead_common.leases import Held, Lease
 from fairlead_common.outcomes import Bucket
 from fairlead_common.service import retrying
+from fairlead_models.providers import ProviderSpec
+from fairlead_models.transport.protocol import Transport
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from sqlalchemy import RowMapping
@@ -38,14 +40,15 @@ from fairlead_health.domain.status import (
     CallSeen,
     MaintenanceSet,
     Observation,
+    PageRead,
     Record,
-    StatusSettings,
     Tick,
     Unwatched,
     counted,
     resumed,
     seeded,
 )
+from fairlead_health.domain.status_page import Page
 from fairlead_health.domain.watch import DAY_S, Watch, observed, state_of
 from fairlead_health.figures import Measurements
 from fairlead_health.memory import Memory, recall
@@ -53,6 +56,7 @@ from fairlead_health.probes import Prober
 from fairlead_health.rules import RuleBook, built_in
 from fairlead_health.schedules import Schedules
 from fairlead_health.settings import HealthSettings
+from fairlead_health.status_pages import StatusPages
 from fairlead_health.store import HealthStore
 from fairlead_health.telling import Teller
 from fairlead_health.windows import WindowStore, seconds_of
@@ -80,7 +84,8 @@ class Aggregator:
         figures: Measurements,
         publisher: JetStreamPublisher,
         prober: Prober,
-        providers: tuple[str, ...],
+        specs: Sequence[ProviderSpec],
+        transport: Transport,
         settings: HealthSettings,
         owner: str,
     ) -> None:
@@ -91,15 +96,19 @@ class Aggregator:
         self._figures = figures
         self._publisher = publisher
         self._prober = prober
-        self._providers = providers
+        self._providers = tuple(spec.name for spec in specs)
+        urls = {spec.name: spec.status_page for spec in specs if spec.status_page is not None}
+        self._pages = StatusPages(transport, urls, settings.status_page_interval_s, self._read_page)
         self._settings = settings
-        self._rules = StatusSettings()
+        self._rules = settings.status
         self._lease = Lease(client, JOB, owner)
         self._schedules = Schedules(client)
         self._frames = FrameReader(self._hear, self._rules.window_s)
         now = time.time()
         since = now - self._rules.window_s  # what was heard from then on counts
-        self._watches = {provider: Watch(Record(provider, since=since)) for provider in providers}
+        self._watches = {
+            spec.name: Watch(Record(spec.name, since=since), region=spec.region) for spec in specs
+        }
         dashboard = str(settings.dashboard_url) if settings.dashboard_url is not None else None
         self._book = RuleBook(client, alerts)
         self._around = Surroundings(
@@ -165,6 +174,12 @@ class Aggregator:
         self._watches[attempt.provider] = replace(watch, record=counted(watch.record, seen, now, self._rules))
         return True
 
+    def _read_page(self, provider: str, page: Page) -> None:
+        watch = self._watches[provider]
+        self._watches[provider] = replace(watch, record=replace(watch.record, page=page))
+        if self._judging:
+            self._observe(provider, PageRead(page), page.read_at)
+
     # judging
 
     async def _judge(self, held: Held) -> None:
@@ -176,6 +191,7 @@ class Aggregator:
                 group.create_task(teller.save())
                 group.create_task(self._look_around())
                 group.create_task(self._measure())
+                group.create_task(self._pages.follow())
                 self._judging = True
                 while True:
                     now = time.time()
@@ -197,6 +213,7 @@ class Aggregator:
         self._days_known = False
         await self._know_days()
         await self._catch_up()
+        await self._pages.read_first()
         now = time.time()
         active = {}
         for identity, alert in memory.alerts.items():

@@ -92,7 +92,8 @@ async def wire(runtime: Runtime) -> None:
         Measurements(FigureStore(runtime.database), providers),
         runtime.publisher,
         prober,
-        providers,
+        specs,
+        transport,
         settings,
         runtime.owner,
     )

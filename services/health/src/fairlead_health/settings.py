@@ -1,7 +1,19 @@
 """Settings of the health service, read once at start."""
 
+import json
+from typing import Annotated
+
 from fairlead_common.settings import Settings
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+
+from fairlead_health.domain.status import StatusSettings
+
+
+def _from_json(given: object) -> object:
+    try:
+        return json.loads(given) if isinstance(given, str) else given
+    except json.JSONDecodeError as error:
+        raise ValueError(f'expected JSON like {{"failures_to_down": 5}} ({error})') from None
 
 
 class HealthSettings(Settings):
@@ -19,6 +31,10 @@ class HealthSettings(Settings):
     probe_daily_budget_usd: float = Field(default=0.25, ge=0)
     """What the probes of a provider may cost a day, unless its schedule says otherwise."""
     probe_monthly_budget_usd: float = Field(default=5.0, ge=0, validate_default=True)
+    status: Annotated[StatusSettings, BeforeValidator(_from_json)] = StatusSettings()
+    """Thresholds of states, as JSON; those that are not named keep their defaults."""
+    status_page_interval_s: float = Field(default=60.0, ge=10)
+    """How often the status pages of vendors are read, where a provider's row names one."""
     heartbeat_s: float = Field(default=10.0, gt=0)
     """A provider's state is published this often even when nothing changes."""
     unwatched_s: float = Field(default=30.0, gt=0)

@@ -56,6 +56,9 @@ class ProviderStatus(BaseModel):
     """Share of the last 24 h that is known, 0 to 100."""
     last_check: AwareDatetime | None = None
     evidence: tuple[Evidence, ...] = ()
+    """The last of each source, newest first."""
+    region: str | None = None
+    """Where the provider's row says that it is."""
 
 
 class ProviderStatusPublished(Event):

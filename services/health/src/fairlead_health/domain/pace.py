@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fairlead_common.events.health import Status
 
-from fairlead_health.domain.status import Record, StatusSettings
+from fairlead_health.domain.status import Record, StatusSettings, holds
 
 UNWELL = frozenset((Status.DOWN, Status.DEGRADED, Status.UNKNOWN))
 IDLE_S = 2.0
@@ -33,6 +33,8 @@ def interval_s(record: Record, usual_s: int, routed_at: float, now: float, pace:
         usual_s: as people have set it.
         routed_at: Unix time of the last live call to the provider; of the start of hearing when there was none since.
     """
+    if record.status is Status.DEGRADED and holds(record, now):
+        return min(usual_s, pace.changed_s)  # the vendor works at it, and says so for hours
     if record.status in UNWELL:
         return min(usual_s, pace.unwell_s)
     if record.sequence > 1 and now - record.since < pace.changed_for_s:

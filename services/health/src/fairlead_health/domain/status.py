@@ -1,44 +1,66 @@
 """The state of one provider: one machine, ``observe(record, observation, now, settings) -> record``.
 
 Down: a run of failures that no success has interrupted for a moment, or most calls of a short window failed. Degraded: a
-noticeable share failed. Back to healthy: a run of successes that no failure has interrupted for a moment, and no bad
-window. The moments matter under traffic, where a run of three is a matter of milliseconds and of chance. A rate limit
-says nothing about health, and a caller's mistake is no observation at all. Flap damping: after several changes in a
-short time, good news must last longer.
+noticeable share failed, or the vendor's status page says that something is broken. Back to healthy: a run of successes
+that no failure has interrupted for a moment, and no bad window. The moments matter under traffic, where a run of three is
+a matter of milliseconds and of chance. A rate limit says nothing about health, and a caller's mistake is no observation at
+all. Flap damping: after several changes in a short time, good news must last longer.
 
 What is counted (``counted``) and what is decided (``judged``) are apart, so that a replica that only stands by can count.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
 from fairlead_common.events.health import Status
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fairlead_health.domain.status_page import Page
+
+KEPT_S = 300.0
+CHANGES_KEPT = 8
+REFS_KEPT = 3
+MAX_PATIENCE = 32
+PAGE_VALID_S = 600.0
+"""What a status page said counts no longer than this: it must be read again."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatusSettings:
+class StatusSettings(BaseModel):
     """Thresholds. Times in seconds, shares 0 to 1."""
 
-    failures_to_down: int = 3
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    failures_to_down: int = Field(default=3, ge=1, le=100)
     """In a row (Gatus: 3)."""
-    failing_s: float = 0.5
+    failing_s: float = Field(default=0.5, ge=0, le=60)
     """A run of failures decides once no success was seen for this long."""
-    successes_to_healthy: int = 2
+    successes_to_healthy: int = Field(default=2, ge=1, le=100)
     """In a row (Gatus: 2)."""
-    well_s: float = 1.0
+    well_s: float = Field(default=1.0, ge=0, le=600)
     """A run of successes decides once no failure was seen for this long."""
-    window_s: float = 30.0
-    min_calls: int = 10
+    window_s: float = Field(default=30.0, ge=5, le=KEPT_S)
+    min_calls: int = Field(default=10, ge=1, le=100_000)
     """Fewer calls in the window decide nothing by their share."""
-    min_failures: int = 3
+    min_failures: int = Field(default=3, ge=1, le=100_000)
     """Nor do fewer failures."""
-    down_share: float = 0.5
-    degraded_share: float = 0.1
-    recovered_share: float = 0.05
+    down_share: float = Field(default=0.5, gt=0, le=1)
+    degraded_share: float = Field(default=0.1, gt=0, le=1)
+    recovered_share: float = Field(default=0.05, ge=0, le=1)
     """A degraded provider stays so until fewer calls than this share fail."""
-    flap_window_s: float = 900.0
-    flap_changes: int = 4
+    flap_window_s: float = Field(default=900.0, gt=0, le=86_400)
+    flap_changes: int = Field(default=4, ge=1, le=CHANGES_KEPT)
     """From this many changes in the flap window on, good news must last twice as long for each further change."""
+
+    @model_validator(mode="after")
+    def _can_change_its_mind(self) -> Self:
+        if not 0 < self.recovered_share <= self.degraded_share <= self.down_share:
+            raise ValueError(
+                "expected 0 < recovered_share <= degraded_share <= down_share, found"
+                f" {self.recovered_share:g}, {self.degraded_share:g}, {self.down_share:g}"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +72,14 @@ class Second:
     failures: int = 0
     latency_sum_ms: float = 0.0
     latencies: int = 0
+
+
+class Seen(NamedTuple):
+    """How a call ended, and when (Unix seconds)."""
+
+    at: float
+    detail: str
+    ref: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +103,10 @@ class Record:
     maintenance: bool = False
     changes: tuple[float, ...] = ()
     seconds: tuple[Second, ...] = ()
+    last_of: Mapping[str, Seen] = field(default_factory=lambda: MappingProxyType({}))
+    """The last call of each source."""
+    page: Page | None = None
+    """What the vendor's status page said last."""
     judged_from: float = 0.0
     """What failed before does not count in the shares: the provider has recovered from it since."""
 
@@ -101,6 +135,13 @@ class MaintenanceSet:
 
 
 @dataclass(frozen=True, slots=True)
+class PageRead:
+    """The vendor's status page was read."""
+
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
 class Unwatched:
     """Nobody has watched the provider since ``since`` (Unix seconds): what it was then says nothing about now."""
 
@@ -112,12 +153,7 @@ class Tick:
     """Time has passed."""
 
 
-Observation = CallSeen | MaintenanceSet | Unwatched | Tick
-
-KEPT_S = 300.0
-CHANGES_KEPT = 8
-REFS_KEPT = 3
-MAX_PATIENCE = 32
+Observation = CallSeen | MaintenanceSet | PageRead | Unwatched | Tick
 
 
 def observe(record: Record, observation: Observation, now: float, settings: StatusSettings) -> Record:
@@ -127,6 +163,8 @@ def observe(record: Record, observation: Observation, now: float, settings: Stat
             return judged(counted(record, observation, now, settings), now, settings)
         case MaintenanceSet(on, reason):
             return record if on == record.maintenance else _maintained(record, on, reason, now)
+        case PageRead(page):
+            return judged(replace(record, page=page), now, settings)
         case Unwatched(since):
             if record.status in (Status.UNKNOWN, Status.MAINTENANCE):
                 return record
@@ -173,6 +211,7 @@ def counted(record: Record, seen: CallSeen, now: float, settings: StatusSettings
         last_failure=record.last_failure if seen.ok else max(at, record.last_failure or at),
         last_source=seen.source,
         last_detail=seen.detail,
+        last_of={**record.last_of, seen.source: Seen(at, seen.detail, seen.ref)},
         failed_refs=record.failed_refs if seen.ok else (*record.failed_refs, seen.ref)[-REFS_KEPT:],
     )
 
@@ -193,7 +232,15 @@ def judged(record: Record, now: float, settings: StatusSettings) -> Record:
         return _to(record, Status.DOWN, failed, now)
     if record.status is not Status.DOWN and share >= settings.degraded_share:
         return record if failing else _to(record, Status.DEGRADED, failed, now)
+    if record.status is Status.HEALTHY and record.page is not None and holds(record, now):
+        return _to(record, Status.DEGRADED, f"its status page says: {record.page.description}", now)
     return _better(record, share, now, settings)
+
+
+def holds(record: Record, now: float) -> bool:
+    """Whether the vendor says itself that something is broken. That alone degrades a provider, and never more."""
+    page = record.page
+    return page is not None and page.is_broken and now - page.read_at < PAGE_VALID_S
 
 
 def _better(record: Record, share: float, now: float, settings: StatusSettings) -> Record:
@@ -206,7 +253,7 @@ def _better(record: Record, share: float, now: float, settings: StatusSettings) 
             return _to(record, Status.HEALTHY, "it answers", now)
         case Status.DOWN if lasts and _quiet_for(record.last_failure, now, settings.well_s * patience):
             return replace(_to(record, Status.HEALTHY, text, now), judged_from=now)
-        case Status.DEGRADED if lasts and share < settings.recovered_share:
+        case Status.DEGRADED if lasts and share < settings.recovered_share and not holds(record, now):
             enough = now - record.since >= settings.well_s * patience
             return _to(record, Status.HEALTHY, text, now) if enough else record
     return record

@@ -22,6 +22,8 @@ from fairlead_health.domain.status import (
 )
 
 DAY_S = 86_400.0
+STALE_S = 1200.0
+"""Figures that are older say nothing about now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Watch:
     spans: tuple[Span, ...] = ()
     alerts: Mapping[str, AlertRecord] = field(default_factory=lambda: MappingProxyType({}))
     """By fingerprint."""
+    region: str | None = None
 
 
 def observed(watch: Watch, observation: Observation, now: float, settings: StatusSettings) -> Watch:
@@ -60,7 +63,7 @@ def available(watch: Watch, now: float) -> Availability:
 def state_of(watch: Watch, now: float) -> ProviderStatus:
     """The provider's state as it is published."""
     record = watch.record
-    calls, failures, latency_ms = window(record, now, KEPT_S)
+    calls, failures, latency_ms = _figures(record, now)
     errors = failures / calls if calls else None
     found = available(watch, now)
     return ProviderStatus(
@@ -76,22 +79,37 @@ def state_of(watch: Watch, now: float) -> ProviderStatus:
         coverage_percentage=round(100 * min(1.0, found.coverage), 4),
         last_check=None if record.last_check is None else _time(record.last_check),
         evidence=_evidence(record, calls, errors),
+        region=watch.region,
     )
 
 
 def _evidence(record: Record, calls: int, errors: float | None) -> tuple[Evidence, ...]:
-    if record.last_check is None:
-        return ()
-    return (
-        Evidence(
-            source=record.last_source or "none",
-            detail=record.last_detail or record.reason,
-            observed_at=_time(record.last_check),
-            sample_count=calls,
-            value=errors,
-            ref=record.failed_refs[-1] or None if record.failed_refs else None,
-        ),
-    )
+    """The last of each source, newest first; the first has the figures. A caller's limits are a look and no evidence."""
+    found = [
+        Evidence(source=source, detail=seen.detail, observed_at=_time(seen.at), ref=seen.ref or None)
+        for source, seen in record.last_of.items()
+    ]
+    if record.page is not None:
+        found.append(
+            Evidence(
+                source="status_page",
+                detail=f"{record.page.indicator}: {record.page.description}",
+                observed_at=_time(record.page.read_at),
+            )
+        )
+    if record.maintenance:
+        found.append(Evidence(source="operator", detail=record.reason, observed_at=_time(record.since)))
+    found.sort(key=lambda each: each.observed_at, reverse=True)
+    figures = {"sample_count": calls, "value": errors}
+    return tuple(each if i else each.model_copy(update=figures) for i, each in enumerate(found))
+
+
+def _figures(record: Record, now: float) -> tuple[int, int, float | None]:
+    """Of the last five minutes; of an idle provider, of the last time that somebody looked."""
+    found = window(record, now, KEPT_S)
+    if found[0] or not record.seconds or now - record.seconds[-1].at > STALE_S:
+        return found
+    return window(record, now, now - record.seconds[-1].at + 1)
 
 
 def _time(unix_s: float) -> datetime:
