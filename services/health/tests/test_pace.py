@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from fairlead_common.events.health import Status
-from fairlead_health.domain.budgets import Budget, Period, Spend, spent
+from fairlead_health.domain.budgets import Budget, Period, Spend, affordable, spent
 from fairlead_health.domain.pace import Pace, doubtful, interval_s
 from fairlead_health.domain.status import CallSeen, Record, StatusSettings, Tick, observe
 
@@ -68,16 +68,21 @@ def test_what_is_looked_into_at_once(outcomes: str, source: str, expected: bool)
     ("daily", "monthly", "spend", "expected"),
     [
         (None, None, Spend(99, 99), None),
-        (None, None, None, None),
         (1.0, 10.0, Spend(0.99, 9.99), None),
         (1.0, 10.0, Spend(1.0, 9.0), "daily"),
         (1.0, 10.0, Spend(0.0, 10.0), "monthly"),
         (1.0, 10.0, Spend(2.0, 20.0), "monthly"),
         (0.0, None, Spend(), "daily"),
-        (1.0, None, None, "daily"),  # who does not know what was spent spends no more
     ],
 )
 def test_when_a_budget_is_spent(
-    daily: float | None, monthly: float | None, spend: Spend | None, expected: Period | None
+    daily: float | None, monthly: float | None, spend: Spend, expected: Period | None
 ) -> None:
     assert spent(Budget(daily, monthly), spend) == expected
+    assert affordable(Budget(daily, monthly), spend) == (expected is None)
+
+
+def test_who_does_not_know_what_was_spent_spends_nothing() -> None:
+    assert not affordable(Budget(1.0, None), None)
+    assert not affordable(Budget(None, 1.0), None)
+    assert affordable(Budget(None, None), None)

@@ -30,7 +30,7 @@ from faststream.nats import NatsMessage
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from fairlead_health.domain.budgets import Budget, Period, spent
+from fairlead_health.domain.budgets import Budget, Period, affordable, spent
 from fairlead_health.measuring import call_of, cheapest, measure
 from fairlead_health.results import Ledger
 
@@ -85,12 +85,9 @@ class Prober:
         self._proven[provider] = max(self._proven.get(provider, 0.0), time.monotonic() - age_s)
 
     def budget_spent(self, provider: str) -> Period | None:
-        """The budget of a provider's probes that is spent, if one is."""
-        probe = self._probe_of(provider)
-        if probe.kind == "cheap":
-            return None
-        budget = Budget(probe.daily_budget_usd, probe.monthly_budget_usd)
-        return spent(budget, self._ledger.spend_of(provider))
+        """The budget of a provider's probes that is known to be spent, if one is."""
+        spend, probe = self._ledger.spend_of(provider), self._probe_of(provider)
+        return None if spend is None or probe.kind == "cheap" else spent(_budget(probe), spend)
 
     async def on_tick(self, body: bytes, message: NatsMessage) -> None:
         """A tick of a schedule: probe, unless that is under way, not wanted, or would tell nothing new."""
@@ -167,7 +164,9 @@ class Prober:
         """
         client = self._clients[provider]
         model = model or cheapest(self._catalog, provider)
-        kind: ProbeKind = "cheap" if model is None or self.budget_spent(provider) else probe.kind
+        kind: ProbeKind = probe.kind
+        if model is None or not affordable(_budget(probe), self._ledger.spend_of(provider)):
+            kind = "cheap"
         model = model or NO_MODEL
         call = call_of(
             await measure(client, kind, model), client, self._catalog, kind, model, call_id or new_id()
@@ -178,6 +177,10 @@ class Prober:
         )
         await self._publisher.publish(frame)
         return call
+
+
+def _budget(probe: ProbeIn) -> Budget:
+    return Budget(probe.daily_budget_usd, probe.monthly_budget_usd)
 
 
 def contradicts(call: Call, status: Status) -> bool:

@@ -1,6 +1,5 @@
 """What paid probes may cost: a daily and a monthly budget per provider; when one is spent, probes are of the cheap kind."""
 
-import math
 from typing import Literal, NamedTuple
 
 Period = Literal["daily", "monthly"]
@@ -21,14 +20,17 @@ class Spend(NamedTuple):
     this_month_usd: float = 0.0
 
 
-def spent(budget: Budget, spend: Spend | None) -> Period | None:
-    """The budget that is spent, the longer one first; None = neither is.
-
-    A spend that is not known (None) is taken for too much wherever there is a limit.
-    """
-    today_usd, this_month_usd = spend if spend is not None else (math.inf, math.inf)
-    if budget.monthly_usd is not None and this_month_usd >= budget.monthly_usd:
+def spent(budget: Budget, spend: Spend) -> Period | None:
+    """The budget that is spent, the longer one first; None = neither is."""
+    if budget.monthly_usd is not None and spend.this_month_usd >= budget.monthly_usd:
         return "monthly"
-    if budget.daily_usd is not None and today_usd >= budget.daily_usd:
+    if budget.daily_usd is not None and spend.today_usd >= budget.daily_usd:
         return "daily"
     return None
+
+
+def affordable(budget: Budget, spend: Spend | None) -> bool:
+    """Whether a paid probe may go out. Who does not know what was spent (None) spends nothing, where there is a limit."""
+    if spend is None:
+        return budget == Budget(None, None)
+    return spent(budget, spend) is None
