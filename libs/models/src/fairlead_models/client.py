@@ -4,141 +4,32 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 from fairlead_common.outcomes import ErrorClass
 
+from fairlead_models.answers import Answer, ChunkStream, EmbeddingAnswer, ModelsAnswer, transport_failure
 from fairlead_models.batches import joined, split
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
 from fairlead_models.policy import settle
 from fairlead_models.providers import ProviderSpec
-from fairlead_models.rate_limits import UNKNOWN, RateLimits, rate_limits
+from fairlead_models.rate_limits import rate_limits
 from fairlead_models.transport.protocol import (
-    BadResponse,
-    ConnectFailed,
-    ConnectionBroken,
-    ConnectTimeout,
-    FirstByteTimeout,
     HttpRequest,
     HttpResponse,
-    Phases,
-    ResponseTooLarge,
-    StallTimeout,
     Timeouts,
-    TotalTimeout,
     Transport,
     TransportError,
 )
 from fairlead_models.unified import (
-    ChatChunk,
     ChatRequest,
-    ChatResponse,
     EmbeddingRequest,
-    EmbeddingResponse,
     EncodedRequest,
-    Unhonoured,
 )
-from fairlead_models.wires.protocol import StreamDecoder, Wire
-
-_CLASSES: dict[type[TransportError], ErrorClass] = {
-    ConnectFailed: ErrorClass.CONNECT,
-    ConnectTimeout: ErrorClass.TIMEOUT_CONNECT,
-    FirstByteTimeout: ErrorClass.TIMEOUT_FIRST_TOKEN,
-    StallTimeout: ErrorClass.TIMEOUT_BETWEEN_TOKENS,
-    TotalTimeout: ErrorClass.TIMEOUT_TOTAL,
-    ResponseTooLarge: ErrorClass.MALFORMED,
-    BadResponse: ErrorClass.MALFORMED,
-}
+from fairlead_models.wires.protocol import Wire
 
 USER_AGENT = "fairlead/0.1"
-
-
-@dataclass(slots=True)
-class Answer:
-    """A complete answer, with what is worth recording about how it came."""
-
-    response: ChatResponse
-    status: int
-    phases: Phases
-    warnings: tuple[Unhonoured, ...] = ()
-    rate_limits: RateLimits = UNKNOWN
-    """What the provider said of its limits."""
-
-
-@dataclass(slots=True)
-class EmbeddingAnswer:
-    """A complete answer with vectors; see ``Answer``."""
-
-    response: EmbeddingResponse
-    status: int
-    phases: Phases
-    warnings: tuple[Unhonoured, ...] = ()
-    rate_limits: RateLimits = UNKNOWN
-
-
-class ModelsAnswer(NamedTuple):
-    """What a provider offers, and how the answer came."""
-
-    models: list[str]
-    phases: Phases
-
-
-@dataclass(slots=True)
-class ChunkStream:
-    """An open stream; iterate ``next()`` until it returns an empty list."""
-
-    _http: HttpResponse
-    _decoder: StreamDecoder
-    _client: "ProviderClient"
-    _model: str
-    status: int
-    phases: Phases
-    provider_request_id: str | None = None
-    warnings: tuple[Unhonoured, ...] = ()
-    rate_limits: RateLimits = UNKNOWN
-
-    async def next(self, by: float | None = None) -> list[ChatChunk]:
-        """The next chunks; empty = the stream has ended as its protocol demands.
-
-        Args:
-            by: time of the event loop's clock by which they must be there.
-
-        Raises:
-            ProviderError: it broke, stalled, sent an error, or ended early (TRUNCATED).
-        """
-        try:
-            while self._decoder.failure is None and (data := await self._http.chunk(by)):
-                with DRIFT.of(self._client.spec.name):
-                    chunks = self._decoder.feed(data)
-                if chunks:
-                    return chunks
-            self._decoder.finish()
-        except TransportError as error:
-            if not self._complete():
-                raise self._client.failure(error, self._model, in_stream=True) from error
-        except ProviderError as error:
-            error.provider, error.model = self._client.spec.name, self._model
-            raise
-        return []
-
-    @property
-    def failure(self) -> ProviderError | None:
-        """What the next ``next()`` will raise, when that is known already: it came with the chunks before it."""
-        return self._decoder.failure
-
-    def _complete(self) -> bool:
-        """What the protocol demands was all seen: how the connection ends after that is of no interest."""
-        try:
-            self._decoder.finish()
-        except ProviderError:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Let go of the connection; closes it when the stream has not ended."""
-        self._http.close()
 
 
 class ProviderClient:
@@ -172,7 +63,7 @@ class ProviderClient:
             with DRIFT.of(self.spec.name):
                 response = (encoded.wire or self.wire).decode(http.headers, body)
         except TransportError as error:
-            raise self.failure(error, model, in_stream=True) from error
+            raise transport_failure(error, self.spec.name, model, in_stream=True) from error
         except ProviderError as error:
             error.provider, error.model = self.spec.name, model
             error.status = error.status or http.status
@@ -219,7 +110,7 @@ class ProviderClient:
                 with DRIFT.of(self.spec.name):
                     response = self.wire.decode_embeddings(http.headers, body, len(request.inputs))
             except TransportError as error:
-                raise self.failure(error, model, in_stream=True) from error
+                raise transport_failure(error, self.spec.name, model, in_stream=True) from error
             finally:
                 http.close()
         except ProviderError as error:
@@ -249,7 +140,15 @@ class ProviderClient:
         request_id = http.headers.get("x-request-id") or http.headers.get("request-id")
         limits = rate_limits(http.headers, time.time())
         return ChunkStream(
-            http, decoder, self, model, http.status, http.phases, request_id, encoded.warnings, limits
+            http,
+            decoder,
+            self.spec.name,
+            model,
+            http.status,
+            http.phases,
+            request_id,
+            encoded.warnings,
+            limits,
         )
 
     @asynccontextmanager
@@ -270,20 +169,9 @@ class ProviderClient:
         try:
             return ModelsAnswer(self.wire.decode_models(await http.body()), http.phases)
         except TransportError as error:
-            raise self.failure(error, "", in_stream=True) from error
+            raise transport_failure(error, self.spec.name, "", in_stream=True) from error
         finally:
             http.close()
-
-    def failure(self, error: TransportError, model: str, *, in_stream: bool) -> ProviderError:
-        """The ProviderError of a transport failure; a connection lost inside an answer is a truncation."""
-        found = _CLASSES.get(type(error))
-        if found is None:
-            found = (
-                ErrorClass.TRUNCATED
-                if in_stream and isinstance(error, ConnectionBroken)
-                else ErrorClass.CONNECT
-            )
-        return ProviderError(found, str(error), provider=self.spec.name, model=model, phases=error.phases)
 
     def _encode(self, request: ChatRequest, model: str, *, stream: bool) -> EncodedRequest:
         try:
@@ -306,7 +194,7 @@ class ProviderClient:
         try:
             http = await self._transport.send(request, timeouts or self.spec.timeouts)
         except TransportError as error:
-            raise self.failure(error, model, in_stream=False) from error
+            raise transport_failure(error, self.spec.name, model, in_stream=False) from error
         if 200 <= http.status < 300:
             return http
         if http.status < 400:

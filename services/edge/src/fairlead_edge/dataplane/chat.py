@@ -11,7 +11,8 @@ from fairlead_common.decisions.plan import RouteRequest, Step
 from fairlead_common.decisions.scores import TYPICAL_OUTPUT_TOKENS
 from fairlead_common.decisions.tasks import task_of
 from fairlead_common.outcomes import CallState
-from fairlead_models.client import Answer, ProviderClient
+from fairlead_models.answers import Answer
+from fairlead_models.client import ProviderClient
 from fairlead_models.continuation import allows_continuation
 from fairlead_models.errors import ProviderError
 from fairlead_models.prices import cost_usd, estimate_tokens

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from fairlead_common.decisions.plan import Reason, Step
-from fairlead_models.client import ChunkStream, ProviderClient
+from fairlead_models.answers import ChunkStream
+from fairlead_models.client import ProviderClient
 from fairlead_models.errors import ProviderError
 from fairlead_models.prices import cost_usd, estimate_tokens
 from fairlead_models.tokens import text_tokens
