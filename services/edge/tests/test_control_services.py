@@ -245,6 +245,35 @@ async def test_routing(plane: Plane) -> None:
     assert (decided["call"]["table_version"], decided["decision"]["rule_version"]) == (1, 1)
 
 
+async def test_rules_are_switched_under_load_without_a_failed_request(plane: Plane) -> None:
+    base = "/api/providers/routing/rules"
+    await plane.start("routing")
+    rule = {"name": "all", "strategy": "cost", "conditions": {"providers": ["google"]}}
+    path = f"{base}/{(await plane.admin.post(base, json=rule)).json()['id']}"
+    await until(lambda: plane.edge.fleet.table(1).version == 1)
+    stop, answers = asyncio.Event(), []
+
+    async def ask() -> None:
+        while not stop.is_set():
+            answers.append(await plane.admin.post(CHAT, json={"model": "auto", "messages": HELLO}))
+
+    callers = [asyncio.create_task(ask()) for _ in range(4)]
+    try:
+        for version in range(2, 12):
+            provider = ("google", "openai")[version % 2]
+            conditions = {"providers": [provider]}
+            await plane.admin.put(path, json={**rule, "conditions": conditions})
+            await until(lambda at=version: plane.edge.fleet.table(1).version == at)  # type: ignore[misc]
+            begun = len(answers) + len(callers)
+            await until(lambda count=begun: len(answers) > count)  # type: ignore[misc]
+            assert answers[-1].headers["x-fairlead-provider"] == provider
+    finally:
+        stop.set()
+        await asyncio.gather(*callers)
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.headers["x-fairlead-rule"] for answer in answers} <= {"all"}
+
+
 async def test_what_if_analytics_and_feedback(plane: Plane) -> None:
     base = "/api/providers/routing"
     await plane.start("routing", quality_every_s=0.2)

@@ -74,6 +74,27 @@ def test_facts_of_unknown_names_are_warned_of() -> None:
 
 
 @pytest.mark.parametrize(
+    ("strategy", "conditions", "warnings"),
+    [
+        ("latency", {"weights": {"cost": 1}}, ["conditions.weights means nothing to the strategy latency"]),
+        ("latency", {"sticky": "prompt_cache"}, ["conditions.sticky: the prompt cache counts in the cost"]),
+        (
+            "balanced",
+            {"weights": {"quality": 1}, "sticky": "prompt_cache"},
+            ["conditions.sticky: the prompt"],
+        ),
+        ("balanced", {"weights": {"cost": 1}, "sticky": "prompt_cache"}, []),
+        ("cost", {"sticky": "prompt_cache"}, []),
+    ],
+)
+def test_what_means_nothing_to_the_strategy_is_warned_of(
+    strategy: str, conditions: dict[str, Any], warnings: list[str]
+) -> None:
+    found = check(rule(strategy=strategy, **conditions))
+    assert [text[: len(start)] for text, start in zip(found, warnings, strict=True)] == warnings
+
+
+@pytest.mark.parametrize(
     ("conditions", "reason"),
     [
         ({"providers": ["openai"], "exclude_providers": ["openai"]}, "the rule excludes this provider"),

@@ -37,6 +37,7 @@ from fairlead_models.catalog.entries import Entry
 from fairlead_models.prices import Price
 from nats.aio.client import Client
 
+from fairlead_edge.affinity import Affinity
 from fairlead_edge.counting import TokenRatios
 from fairlead_edge.gates import NO_GATES, Gates, gates_of
 from fairlead_edge.headroom import Headroom
@@ -92,6 +93,7 @@ class Fleet:
         self._unwell: dict[Target, BreakerState] = {}
         self._turn = -1
         self.headroom = Headroom()
+        self.affinity = Affinity()
         self.spending = Spending(instance)
         self.ratios = TokenRatios()
         self.in_flight: Counter[str] = Counter()

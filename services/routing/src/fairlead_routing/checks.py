@@ -4,8 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from fairlead_common.bus.rpc import RpcError
-from fairlead_common.decisions.conditions import ConditionError, Conditions, compile_conditions
-from fairlead_common.decisions.strategies import SCORES, Score
+from fairlead_common.decisions.conditions import (
+    DEFAULT_WEIGHTS,
+    ConditionError,
+    Conditions,
+    compile_conditions,
+)
+from fairlead_common.decisions.strategies import SCORES, Score, cost_weight
 from fairlead_common.operations.routing import RuleIn
 from fairlead_models.catalog.catalog import Catalog
 from sqlalchemy import RowMapping
@@ -48,6 +53,7 @@ class Checks:
         except ConditionError as error:
             raise RpcError(422, "invalid_conditions", str(error)) from error
         warnings = self._check_names(conditions)
+        warnings += _inert(rule.strategy, conditions)
         warnings += _check_reach(rule, rule_id, conditions, others)
         self._try(rule, rule_id)
         return warnings
@@ -66,6 +72,18 @@ class Checks:
             try_table(table_of(1, 0, [row]), self._catalog(), self._plugins)
         except TrialFailed as error:
             raise RpcError(422, "trial_failed", str(error)) from error
+
+
+def _inert(strategy: str, conditions: Conditions) -> list[str]:
+    """What says how to choose, and means nothing to the strategy."""
+    found = []
+    if conditions.weights is not DEFAULT_WEIGHTS and strategy in SCORES and strategy != "balanced":
+        found.append(f"conditions.weights means nothing to the strategy {strategy}; balanced uses it")
+    if conditions.sticky == "prompt_cache" and strategy in SCORES and not cost_weight(strategy, conditions):
+        found.append(
+            f"conditions.sticky: the prompt cache counts in the cost, which means nothing to the strategy {strategy}"
+        )
+    return found
 
 
 def _check_reach(

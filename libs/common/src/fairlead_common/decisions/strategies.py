@@ -254,7 +254,7 @@ def _near(scored: list[Scored], spread: float, request: RouteRequest) -> list[in
 
 def _sticky_key(conditions: Conditions, request: RouteRequest) -> str | None:
     match conditions.sticky:
-        case None:
+        case None | "prompt_cache":
             return None
         case "user":
             return request.user or None

@@ -206,12 +206,19 @@ class Attempts:
         if not (target in self._hurried and error.error_class is ErrorClass.TIMEOUT_TOTAL):
             fleet.outcome(target, error.error_class, unix_now(), random_draw(), error.retry_after_s)
 
-    def succeeded(self, target: Target, limits: RateLimits, input_tokens: int | None = None) -> None:
+    def succeeded(
+        self,
+        target: Target,
+        limits: RateLimits,
+        input_tokens: int | None = None,
+        cached_tokens: int | None = None,
+    ) -> None:
         """The answer came completely.
 
         Args:
             limits: what is left of the provider's rate limits.
             input_tokens: what the provider counted of the request as the caller sent it; None = it did not say.
+            cached_tokens: of these, what its prompt cache had.
         """
         fleet, now = self._around.fleet, unix_now()
         fleet.over(target)
@@ -219,6 +226,9 @@ class Attempts:
         fleet.headroom.note(target, limits, now)
         if input_tokens is not None and not self._wanted.needs & NOT_TEXT:
             fleet.counted(target, self._wanted.input_tokens, input_tokens, now)
+        if input_tokens and self._wanted.conversation:
+            share = (cached_tokens or 0) / input_tokens
+            fleet.affinity.note(self._wanted.conversation, target, self._wanted.input_tokens, share, now)
 
     def abandoned(self, target: Target, attempt: dict[str, Any]) -> None:
         """The caller left during the attempt or the stream that came of it, or a hedge was quicker."""

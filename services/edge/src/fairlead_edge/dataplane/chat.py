@@ -24,7 +24,7 @@ from fairlead_edge.dataplane.calls import RunningCall
 from fairlead_edge.dataplane.headers import max_cost_usd, may_fail_over, timeout_s
 from fairlead_edge.dataplane.runner import Runner
 from fairlead_edge.dataplane.streams import Job, Streams
-from fairlead_edge.fleet import Fleet
+from fairlead_edge.fleet import Fleet, unix_now
 from fairlead_edge.http.messages import Request, ResponseWriter
 
 
@@ -64,7 +64,7 @@ class Chats:
             failover=may_fail_over(http.headers),
             cost_limit=cost_limit(http.headers, request, input_tokens),
             turn=self._fleet.next_turn(),
-            **self._asked_by_the_rules(request, http, workspace_id),
+            **self._asked_by_the_rules(request, http, workspace_id, input_tokens),
         )
         attempts = self._runner.attempts(call, wanted, timeout_s(http.headers))
         if request.stream:
@@ -73,14 +73,19 @@ class Chats:
         else:
             await self._whole(request, call, attempts, writer)
 
-    def _asked_by_the_rules(self, request: ChatRequest, http: Request, workspace_id: int) -> dict[str, Any]:
+    def _asked_by_the_rules(
+        self, request: ChatRequest, http: Request, workspace_id: int, input_tokens: int
+    ) -> dict[str, Any]:
         """Facts that cost something, and that only some rules ask for."""
         table = self._fleet.table(workspace_id)
         found: dict[str, Any] = {}
         if "request.headers" in table.facts:
             found["headers"] = {name: value for name, value in http.headers.items() if name.startswith("x-")}
-        if table.sticky("conversation"):
-            found["conversation"] = conversation_of(request)
+        by_cache = table.sticky("prompt_cache")
+        if by_cache or table.sticky("conversation"):
+            conversation = found["conversation"] = conversation_of(request)
+            if by_cache:
+                found["cached"] = self._fleet.affinity.shares(conversation, input_tokens, unix_now())
         if "request.task" in table.facts or self._fleet.scores(workspace_id).scores:
             found["task"] = task_of(prompt_of(request))
         if "request.language" in table.facts:
@@ -97,7 +102,7 @@ class Chats:
         finish = response.choices[0].finish_reason
         call.served(call.attempts[-1], usage, cost, finish, answer.status, response.provider_request_id)
         call.answering(step)
-        attempts.succeeded(step.target, answer.rate_limits, usage.input_tokens)
+        attempts.succeeded(step.target, answer.rate_limits, usage.input_tokens, usage.cached_input_tokens)
         served = ServedBy(call, step, answer.warnings, cost)
         body = call.format.render(response, call.call_id, str(step.target))
         self._runner.record(call, CallState.OK, 200)

@@ -138,7 +138,7 @@ class Streams:
         call.served(part.attempt, usage, cost, part.seen.finish, stream.status, stream.provider_request_id)
         self._runner.record(call, CallState.OK, 200)
         asked = usage.input_tokens if part.seam is None else None
-        job.attempts.succeeded(part.step.target, stream.rate_limits, asked)
+        job.attempts.succeeded(part.step.target, stream.rate_limits, asked, usage.cached_input_tokens)
         job.writer.end(renderer.done(call.usage or usage))
 
     def _broke(self, job: Job, renderer: StreamRenderer, why: str, code: str) -> None:
