@@ -327,3 +327,40 @@ async def test_with_the_bus_away_services_are_said_to_be_away(
                 assert answer.headers["retry-after"] == "2"
                 assert "try again" in answer.json()["error"]["message"]
             nats_server.kill()
+
+
+# settings of a workspace
+
+
+async def test_a_workspace_that_wants_broken_streams_continued_gets_it(
+    edge: RunningEdge, vendors: dict[str, Running]
+) -> None:
+    admin = edge.client()
+    path = "/api/workspaces/1/settings"
+    assert (await admin.get(path)).json()["stream_failure"] == "error"
+    wanted = {"unsupported_parameters": "drop", "stream_failure": "continue"}
+    changed = await admin.put(path, json=wanted)
+    assert changed.status_code == 200
+    assert changed.json().items() >= wanted.items()
+    assert (await admin.get(path)).json() == changed.json()
+    await until(lambda: edge.fleet.settings(1).stream_failure == "continue")
+    assert edge.fleet.settings(2).stream_failure == "error"
+    await vendors["openai"].fault("cut", after_chunks=20)
+    body = {
+        "model": "openai/gpt-5.4-mini",
+        "messages": [{"role": "user", "content": "simulate counting to 40"}],
+        "stream": True,
+    }
+    answer = await edge.client(CALLER).post(CHAT, json=body)
+    assert '"continued_by":["google/' in answer.text
+    assert answer.text.endswith("data: [DONE]\n\n")
+
+
+async def test_settings_that_make_no_sense_and_those_of_others_are_refused(edge: RunningEdge) -> None:
+    for body in ({"stream_failure": "hope"}, {"stream_failures": "error"}):
+        assert (await edge.client().put("/api/workspaces/1/settings", json=body)).status_code == 422
+    other = edge.client(OTHER)
+    assert (await other.put("/api/workspaces/2/settings", json={})).status_code == 200
+    assert (await other.get("/api/workspaces/1/settings")).status_code == 404
+    assert (await other.put("/api/workspaces/1/settings", json={})).status_code == 404
+    assert (await edge.client().get("/api/workspaces/77/settings")).status_code == 404

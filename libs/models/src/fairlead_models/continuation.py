@@ -135,9 +135,11 @@ def joined(partial: str, opening: str, way: Handover, *, ended: bool) -> str | N
 
 def _overlap(base: str, said: str) -> int:
     """Length of the longest beginning of ``said`` that ``base`` ends with."""
-    for size in range(min(len(base), len(said)), 0, -1):
-        if base.endswith(said[:size]):
-            return size
+    place = base.find(said[0], max(0, len(base) - len(said))) if said else -1
+    while place >= 0:
+        if said.startswith(base[place:]):
+            return len(base) - place
+        place = base.find(said[0], place + 1)
     return 0
 
 
