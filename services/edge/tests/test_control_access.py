@@ -12,6 +12,7 @@ from fairlead_common.decisions.targets import Target
 from fairlead_common.events.comparison import ModelPerformance, ProviderPerformance
 from fairlead_common.ids import utc_now
 from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_models.catalog import file
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_simulator.testing import Running
 
@@ -262,6 +263,20 @@ async def test_a_refresh_says_what_changes_and_then_nothing_more(edge: RunningEd
     assert (found["read_anew"], found["price_package"]) == (False, version("genai-prices"))
     edge.fleet.catalog = known
     assert (await admin.post(f"{MODELS}/refresh")).json()["changes"] == []
+
+
+async def test_a_catalog_file_that_cannot_be_read_changes_nothing(
+    edge: RunningEdge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "BUILT_IN", tmp_path / "models.yaml")
+    for text, says in ((None, "models.yaml"), ("models: 7", "models.yaml: classes")):
+        if text is not None:
+            file.BUILT_IN.write_text(text)
+        answer = await edge.client().post(f"{MODELS}/refresh")
+        assert answer.status_code == 500
+        assert says in answer.json()["error"]["message"]
+        assert "stays in use" in answer.json()["error"]["message"]
+    assert (await edge.client().get(f"{MODELS}/openai/gpt-5.5")).status_code == 200
 
 
 async def test_what_was_measured_of_a_model_is_shown(edge: RunningEdge) -> None:

@@ -8,7 +8,7 @@ from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.changes import ModelChange, changes
 from fairlead_models.catalog.entries import Entry, Pricing
 from fairlead_models.catalog.search import Filters, search
-from fairlead_models.errors import UnknownModel
+from fairlead_models.errors import CatalogFileError, UnknownModel
 from fairlead_models.providers import ProviderSpec
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import AwareDatetime, BaseModel
@@ -152,7 +152,10 @@ async def refresh(catalog: CatalogNow, source: CatalogSource, changed: Changed) 
 
     Done again, it finds nothing more.
     """
-    anew = await source.read_anew()
+    try:
+        anew = await source.read_anew()
+    except (CatalogFileError, OSError) as error:
+        raise HTTPException(500, f"{error}; what was read before stays in use") from error
     found = changes(catalog.entries, (await source.catalog()).entries)
     changed()
     return Refreshed(
