@@ -150,13 +150,18 @@ class Edge:
         app.state.specs = self._specs
         app.state.catalog_source = self._catalog_source
         app.state.rpc = self._rpc
+        app.state.bus = self._bus
+        app.state.draining = lambda: self._draining
         app.state.changed = self._changed
         return app
 
     def _rpc(self) -> RpcClient:
+        return RpcClient(self._bus())
+
+    def _bus(self) -> Client:
         if self._client is None:
             raise RpcUnavailable("requested", "this edge is not connected to NATS")
-        return RpcClient(self._client)
+        return self._client
 
     def _changed(self) -> None:
         if self._client is not None and self._snapshots is not None:

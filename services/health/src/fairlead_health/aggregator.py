@@ -30,6 +30,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from sqlalchemy import RowMapping
 
+from fairlead_health.actions import Actions
 from fairlead_health.alert_store import AlertStore
 from fairlead_health.domain import alerts as rules
 from fairlead_health.domain.pace import Pace, doubtful, interval_s
@@ -111,6 +112,7 @@ class Aggregator:
         }
         dashboard = str(settings.dashboard_url) if settings.dashboard_url is not None else None
         self._book = RuleBook(client, alerts)
+        self._actions = Actions(client)
         self._around = Surroundings(
             pages=frozenset(rule.name for rule in built_in()),
             watched_from=now,
@@ -136,6 +138,7 @@ class Aggregator:
         """Hear, compete for the lease, and judge, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._frames.follow(self._client))
+            group.create_task(self._actions.follow())
             group.create_task(self._lease.run(self._judge))
 
     # hearing
@@ -347,7 +350,11 @@ class Aggregator:
             self._probes = {row["provider"]: row for row in await self._store.probes()}
         self._settings_known = True
         self._around = replace(
-            self._around, rules=self._book.rules, silences=tuple(silences), acknowledged=acknowledged
+            self._around,
+            rules=self._book.rules,
+            silences=tuple(silences),
+            acknowledged=acknowledged,
+            actions=dict(self._actions.latest),
         )
         self._end_orphans(time.time())
         for provider in self._providers:

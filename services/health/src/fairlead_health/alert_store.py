@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from fairlead_common.db.database import Database
@@ -75,6 +76,16 @@ class AlertStore:
             active=active,
             provider=provider,
             limit=limit,
+        )
+        return [_alert(row) for row in rows]
+
+    async def alerts_since(self, provider: str, since: datetime) -> list[AlertRaised]:
+        """The episodes of a provider that were open at ``since`` or later."""
+        rows = await self._rows(
+            "SELECT payload, acknowledged_by, ends_at FROM alert WHERE provider = :provider"
+            " AND (ends_at IS NULL OR ends_at >= :since) ORDER BY starts_at DESC LIMIT 5000",
+            provider=provider,
+            since=since,
         )
         return [_alert(row) for row in rows]
 

@@ -11,11 +11,13 @@ from fairlead_common.bus.redelivery import is_away
 from fairlead_common.bus.rpc import answer
 from fairlead_common.bus.subscribing import consume, consume_batches
 from fairlead_common.bus.topology import HEALTH_ALERTS, HEALTH_CALLS, HEALTH_DRIFT, HEALTH_PROBES
+from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.events.health import ProviderStatus, Status
 from fairlead_common.operations import alert_rules as rule_ops
 from fairlead_common.operations import alerts as alert_ops
 from fairlead_common.operations import health as ops
 from fairlead_common.operations import notifiers as notifier_ops
+from fairlead_common.operations.incidents import INCIDENTS
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_models.catalog.catalog import Catalog
@@ -35,6 +37,8 @@ from fairlead_health.delivery.store import DeliveryStore
 from fairlead_health.domain.notifiers import VARIABLE
 from fairlead_health.drift import WireDrifts
 from fairlead_health.figures import FigureStore, Measurements
+from fairlead_health.incidents import IncidentApi
+from fairlead_health.metrics import DeliveryMetrics, HealthCollector
 from fairlead_health.notifiers import NotifierApi, NotifierBook
 from fairlead_health.probes import Prober
 from fairlead_health.results import Ledger, ProbeResults
@@ -112,13 +116,24 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.END_MAINTENANCE, api.end_maintenance)
     secrets = {name: value for name, value in os.environ.items() if VARIABLE.fullmatch(name)}
     deliveries = DeliveryStore(runtime.database)
-    courier = Courier(runtime.publisher, deliveries, NotifierBook(alert_store), Sender(transport, secrets))
+    courier = Courier(
+        runtime.publisher,
+        deliveries,
+        NotifierBook(alert_store),
+        Sender(transport, secrets),
+        DeliveryMetrics(runtime.registry),
+    )
     consume(runtime.broker, HEALTH_ALERTS, courier.on_alert, in_flight=1)
     notifiers = NotifierApi(alert_store, deliveries, providers, secrets, courier.attempt)
     _answer_notifiers(runtime.broker, notifiers)
     runtime.spawn(courier.run)
+    found = IncidentApi(runtime.client, store, alert_store, providers)
+    answer(runtime.broker, INCIDENTS, found.incidents)
     _answer_alerts(runtime.broker, AlertApi(alert_store, providers), RulesApi(alert_store, providers))
     runtime.spawn(partial(states.follow, runtime.client))
+    active = SnapshotFollower("alerts-active", AlertRaised.model_validate_json)
+    runtime.spawn(partial(active.follow, runtime.client))
+    runtime.registry.register(HealthCollector(states, active))
     runtime.spawn(prober.work)
     runtime.spawn(aggregator.run)
     runtime.spawn(drifts.run)

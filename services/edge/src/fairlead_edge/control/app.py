@@ -23,6 +23,7 @@ from fairlead_edge.control import (
     compare,
     failover,
     health,
+    live,
     mappings,
     models,
     quality,
@@ -43,6 +44,7 @@ CODES = {
 }
 ROUTERS = (
     alerts,
+    live,
     health,
     failover,
     compare,
@@ -65,6 +67,7 @@ def build() -> FastAPI:
         description="Health, failover, comparison, A/B tests, models and routing of LLM providers.",
         openapi_url=None,
     )
+    app.state.live = live.LiveStreams()
     _document(app)
     for module in ROUTERS:
         app.include_router(module.router)

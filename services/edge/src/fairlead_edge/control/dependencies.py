@@ -8,6 +8,7 @@ from fairlead_common.bus.rpc import RpcClient
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.providers import ProviderSpec
 from fastapi import Depends, HTTPException, Request
+from nats.aio.client import Client
 
 from fairlead_edge.control.publishing import CatalogMaker
 from fairlead_edge.fleet import Fleet
@@ -16,6 +17,14 @@ from fairlead_edge.store import EdgeStore
 
 def _rpc(request: Request) -> RpcClient:
     return cast("RpcClient", request.app.state.rpc())
+
+
+def _bus(request: Request) -> Client:
+    return cast("Client", request.app.state.bus())
+
+
+def _draining(request: Request) -> Callable[[], bool]:
+    return cast("Callable[[], bool]", request.app.state.draining)
 
 
 def _workspace_id(request: Request) -> int:
@@ -65,6 +74,12 @@ def _changed(request: Request) -> Callable[[], None]:
 
 Rpc = Annotated[RpcClient, Depends(_rpc)]
 """Client of the services' operations; its errors become HTTP answers in one place, the app."""
+
+Bus = Annotated[Client, Depends(_bus)]
+"""The connection to the bus, for what is followed rather than asked."""
+
+Draining = Annotated[Callable[[], bool], Depends(_draining)]
+"""True once this edge is to stop: what would never end by itself ends then."""
 
 WorkspaceId = Annotated[int, Depends(_workspace_id)]
 """Workspace of the API key that authenticated the request."""

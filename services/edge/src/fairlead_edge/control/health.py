@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fairlead_common.bus.rpc import Empty
 from fairlead_common.operations import health as ops
-from fairlead_common.operations import notifiers
+from fairlead_common.operations import incidents, notifiers
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
@@ -61,6 +61,12 @@ async def end_maintenance(rpc: Rpc, provider: str) -> None:
 async def deliveries(rpc: Rpc, query: Annotated[notifiers.DeliveriesQuery, Query()]) -> notifiers.Deliveries:
     """What was sent to whom: attempts, status, errors, durations; newest first."""
     return await rpc.call(notifiers.DELIVERIES, query)
+
+
+@router.get("/incidents", summary="Incidents")
+async def get_incidents(rpc: Rpc, query: Annotated[incidents.IncidentsQuery, Query()]) -> incidents.Incidents:
+    """With their time line: states, alerts, switches; newest first."""
+    return await rpc.call(incidents.INCIDENTS, query)
 
 
 @router.get("/{provider}", summary="One provider")

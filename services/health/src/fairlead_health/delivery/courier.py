@@ -20,6 +20,7 @@ from sqlalchemy import RowMapping
 from fairlead_health.delivery.senders import Outcome, Sender
 from fairlead_health.delivery.store import DeliveryStore
 from fairlead_health.domain.notifiers import Notifiers, wants
+from fairlead_health.metrics import DeliveryMetrics
 from fairlead_health.notifiers import NotifierBook
 
 logger = logging.getLogger(__name__)
@@ -35,12 +36,18 @@ class Courier:
     """Any replica takes part."""
 
     def __init__(
-        self, publisher: JetStreamPublisher, store: DeliveryStore, book: NotifierBook, sender: Sender
+        self,
+        publisher: JetStreamPublisher,
+        store: DeliveryStore,
+        book: NotifierBook,
+        sender: Sender,
+        metrics: DeliveryMetrics,
     ) -> None:
         self._publisher = publisher
         self._store = store
         self._book = book
         self._sender = sender
+        self._metrics = metrics
         self._due = asyncio.Event()
 
     async def on_alert(self, body: bytes, message: NatsMessage) -> None:
@@ -93,20 +100,26 @@ class Courier:
         if notifier is None:
             gone = "the notifier is gone or off"
             attempt = Attempt(at=datetime.now(UTC), ok=False, http_status=None, error=gone, duration_ms=0.0)
-            await self._store.finish(claimed, attempt, "dead")
+            await self._finish(claimed, attempt, "dead")
             return
         outcome, attempt = await self.attempt(notifier, alert)
         tried = claimed["tried"] + 1
         if outcome.error is None:
-            await self._store.finish(claimed, attempt, "delivered")
+            await self._finish(claimed, attempt, "delivered")
         elif outcome.retryable and tried < MAX_ATTEMPTS:
             logger.warning("alert %s to %s: %s; again later", alert.alertname, notifier.name, outcome.error)
             due_at = datetime.now(UTC) + timedelta(seconds=delay_s(tried))
-            await self._store.finish(claimed, attempt, "waiting", due_at)
+            await self._finish(claimed, attempt, "waiting", due_at)
         else:
             logger.error("alert %s to %s is given up: %s", alert.alertname, notifier.name, outcome.error)
             await self._dead_letter(alert, claimed["id"], outcome.error)
-            await self._store.finish(claimed, attempt, "dead")
+            await self._finish(claimed, attempt, "dead")
+
+    async def _finish(
+        self, claimed: RowMapping, attempt: Attempt, state: str, due_at: datetime | None = None
+    ) -> None:
+        self._metrics.attempts.labels(claimed["notifier"], state).inc()
+        await self._store.finish(claimed, attempt, state, due_at)
 
     async def _dead_letter(self, alert: AlertRaised, delivery_id: int, error: str) -> None:
         headers = {

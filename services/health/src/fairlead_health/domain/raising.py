@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from fairlead_common.events.alerts import AlertEvidence, AlertRaised, AlertStatus
+from fairlead_common.events.alerts import ActionTaken, AlertEvidence, AlertRaised, AlertStatus
 from fairlead_common.operations.alert_rules import RUNBOOKS, AnyRule
 
 from fairlead_health.domain.alerts import QUIET, AlertRecord, Breach, fingerprint, judge
@@ -27,6 +27,17 @@ class Acknowledgement(NamedTuple):
 
     by: str
     note: str = ""
+
+
+class Action(NamedTuple):
+    """What Fairlead did about a provider by itself, and when (Unix seconds)."""
+
+    at: float
+    taken: ActionTaken
+
+
+ACTED_BEFORE_S = 60.0
+"""Breakers may act this long before an alert begins, and because of the same thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,8 @@ class Surroundings:
     """Matchers of those that hold now: label to value."""
     acknowledged: Mapping[str, Acknowledgement] = field(default_factory=lambda: MappingProxyType({}))
     """By alert id."""
+    actions: Mapping[str, Action] = field(default_factory=lambda: MappingProxyType({}))
+    """By provider, the last one."""
     runbooks_url: str = ""
     dashboard_url: str | None = None
 
@@ -167,7 +180,14 @@ def _event(
         window=found.window,
         sample_count=found.samples,
         evidence=AlertEvidence(call_ids=tuple(filter(None, record.failed_refs))),
+        action_taken=_action(around.actions.get(record.provider), episode.starts_at, now),
     )
+
+
+def _action(action: Action | None, starts_at: float | None, now: float) -> ActionTaken | None:
+    """The action, when it belongs to an episode that began at ``starts_at``."""
+    began = starts_at if starts_at is not None else now
+    return action.taken if action is not None and action.at >= began - ACTED_BEFORE_S else None
 
 
 def _annotations(
