@@ -242,6 +242,17 @@ async def test_windows_count_what_edges_report_and_a_frame_that_cannot_be_read_h
             return found if found.limited else None
 
         window = await eventually(counted)
+        assert window.availability_percentage == 100.0
+        asked = ops.HistoryQuery(
+            provider="openai", since=datetime.now(UTC) - timedelta(minutes=10), resolution="5m"
+        )
+        points = (await rpc.call(ops.HISTORY, asked)).points
+        assert sum(each.calls for each in points) == window.calls
+        with pytest.raises(RpcError, match="ask for 1h or 1d") as refused:
+            await rpc.call(
+                ops.HISTORY, asked.model_copy(update={"since": datetime.now(UTC) - timedelta(days=9)})
+            )
+        assert refused.value.status == 422
         assert window.calls >= 9 + 1  # and the probe that found it healthy
         assert (window.failures, window.limited) == (1, 1)
         assert window.error_rate == 1 / (window.calls - 1)

@@ -48,7 +48,7 @@ def frame(
 async def told(store: WindowStore, now: datetime = NOW) -> dict[tuple[str, str | None], Window]:
     long_ago = now - timedelta(days=40)
     rows = await store.minutes("openai", long_ago), await store.hours("openai", long_ago)
-    return {(each.window, each.model): each for each in windows_of(*rows, now)}
+    return {(each.window, each.model): each for each in windows_of(*rows, [], now)}
 
 
 def test_failures_limits_and_a_callers_own_mistakes_are_three_things() -> None:

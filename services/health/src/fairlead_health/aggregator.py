@@ -268,7 +268,7 @@ class Aggregator:
         try:
             async with asyncio.timeout(CATCH_UP_S):
                 for provider in self._providers:
-                    rows = await self._store.history(provider, since, 5000)
+                    rows = await self._store.history(provider, since, None, 5000)
                     self._watches[provider] = _with_days(self._watches[provider], rows)
                 await self._know_figures()
         except Exception as error:

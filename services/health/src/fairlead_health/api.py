@@ -1,7 +1,7 @@
 """The operations health answers, and its handler of call frames; errors become refusals here and nowhere else."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from fairlead_common.bus.redelivery import dead_letter_body
@@ -14,11 +14,15 @@ from faststream.nats import NatsMessage
 from nats.aio.client import Client
 from pydantic import ValidationError
 
-from fairlead_health.domain.score import FORMULA
+from fairlead_health.domain.score import FORMULA, Span
+from fairlead_health.history import UnansweredQuestion, points_of, steps_of
 from fairlead_health.probes import Prober
 from fairlead_health.results import Ledger, ProbeResults, result_of
 from fairlead_health.store import HealthStore
 from fairlead_health.windows import WindowStore, windows_of
+
+SPANS = 20_000
+"""States of a provider that are looked at for its availability: one every two minutes over a month."""
 
 
 class HealthApi:
@@ -86,17 +90,40 @@ class HealthApi:
         now = datetime.now(UTC)
         minutes = await self._windows.minutes(request.provider, now - timedelta(hours=2))
         hours = await self._windows.hours(request.provider, now - timedelta(days=31))
-        windows = await asyncio.to_thread(windows_of, minutes, hours, now)
+        spans = await self._spans(request.provider, now - timedelta(days=30), now)
+        windows = await asyncio.to_thread(windows_of, minutes, hours, spans, now)
         health = await self._health(request.provider)
         return ops.ProviderDetail(health=health, windows=windows, score_formula=FORMULA)
 
     async def history(self, request: ops.HistoryQuery) -> ops.History:
-        """States over time."""
+        """States and figures over time."""
         self._known(request.provider)
-        rows = await self._store.history(request.provider, request.since, request.limit)
+        now = datetime.now(UTC)
+        try:
+            begins = steps_of(request, now)
+        except UnansweredQuestion as error:
+            raise RpcError(422, "unanswered_question", str(error)) from error
+        rows = await self._store.history(request.provider, request.since, request.until, request.limit)
         return ops.History(
-            provider=request.provider, intervals=[ops.Interval.model_validate(dict(row)) for row in rows]
+            provider=request.provider,
+            intervals=[ops.Interval.model_validate(dict(row)) for row in rows],
+            points=await self._points(request, begins, now) if begins else [],
         )
+
+    async def _points(
+        self, request: ops.HistoryQuery, begins: Sequence[datetime], now: datetime
+    ) -> list[ops.HistoryPoint]:
+        read = self._windows.minutes if request.resolution in ("1m", "5m") else self._windows.hours
+        rows = await read(request.provider, begins[0])
+        spans = await self._spans(request.provider, begins[0], now)
+        return await asyncio.to_thread(points_of, request, begins, rows, spans, now)
+
+    async def _spans(self, provider: str, since: datetime, now: datetime) -> list[Span]:
+        rows = await self._store.history(provider, since, None, SPANS)
+        return [
+            Span(row["status"], row["started_at"].timestamp(), (row["ended_at"] or now).timestamp())
+            for row in rows
+        ]
 
     async def probes(self, request: Empty) -> ops.Probes:
         """All schedules."""

@@ -56,14 +56,18 @@ class HealthStore:
             if saved:
                 await _add_interval(session, state)
 
-    async def history(self, provider: str, since: datetime | None, limit: int) -> list[RowMapping]:
-        """Intervals, newest first."""
+    async def history(
+        self, provider: str, since: datetime | None, until: datetime | None, limit: int
+    ) -> list[RowMapping]:
+        """Intervals that touch the time from ``since`` to ``until``, newest first."""
         return await self._rows(
             "SELECT status, started_at, ended_at, reason FROM provider_health_interval WHERE provider = :provider"
             " AND (CAST(:since AS timestamptz) IS NULL OR coalesce(ended_at, now()) >= :since)"
+            " AND (CAST(:until AS timestamptz) IS NULL OR started_at < :until)"
             " ORDER BY started_at DESC LIMIT :limit",
             provider=provider,
             since=since,
+            until=until,
             limit=limit,
         )
 

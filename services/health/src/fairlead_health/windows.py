@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -16,6 +16,7 @@ from fairlead_common.outcomes import Bucket, ErrorClass
 from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fairlead_health.domain.score import Availability, Span, availability
 from fairlead_health.domain.status import Second
 
 MINUTES: Final = {"1m": timedelta(minutes=1), "5m": timedelta(minutes=5), "1h": timedelta(hours=1)}
@@ -85,7 +86,7 @@ def seconds_of(minutes: Iterable[RowMapping]) -> tuple[Second, ...]:
     """Minutes of a provider, as if all of their calls had ended with their last second. Limits are left out."""
     by_minute: dict[datetime, Sum] = {}
     for row in minutes:
-        by_minute.setdefault(row["at"], Sum()).add(_sum(row))
+        by_minute.setdefault(row["at"], Sum()).add(sum_of(row))
     return tuple(
         Second(
             at=int(at.timestamp()) + 59,
@@ -98,11 +99,17 @@ def seconds_of(minutes: Iterable[RowMapping]) -> tuple[Second, ...]:
     )
 
 
-def windows_of(minutes: Iterable[RowMapping], hours: Iterable[RowMapping], now: datetime) -> list[Window]:
-    """Each window for the provider as a whole, then for each model that was called in it."""
+def windows_of(
+    minutes: Iterable[RowMapping], hours: Iterable[RowMapping], spans: Sequence[Span], now: datetime
+) -> list[Window]:
+    """Each window for the provider as a whole, then for each model that was called in it.
+
+    Args:
+        spans: the provider's states.
+    """
     found: list[Window] = []
     for lengths, unit, rows in ((MINUTES, timedelta(minutes=1), minutes), (HOURS, timedelta(hours=1), hours)):
-        sums = [(row["at"], row["model"], _sum(row)) for row in rows]
+        sums = [(row["at"], row["model"], sum_of(row)) for row in rows]
         for name, length in lengths.items():
             by_model: dict[str, Sum] = {}
             for at, model, each in sums:
@@ -111,8 +118,9 @@ def windows_of(minutes: Iterable[RowMapping], hours: Iterable[RowMapping], now: 
             total = Sum()
             for each in by_model.values():
                 total.add(each)
-            found.append(_window(name, None, total))
-            found += [_window(name, model, each) for model, each in sorted(by_model.items())]
+            known = availability(spans, now.timestamp(), length.total_seconds())
+            found.append(window_of(name, None, total, known))
+            found += [window_of(name, model, each) for model, each in sorted(by_model.items())]
     return found
 
 
@@ -194,7 +202,9 @@ async def _add(session: AsyncSession, unit: str, sums: Mapping[Key, Sum]) -> Non
         f" ORDER BY provider, model, {unit} FOR UPDATE",
         **columns,
     )
-    await _store(session, unit, {(row["provider"], row["model"], row["at"]): _sum(row) for row in rows}, sums)
+    await _store(
+        session, unit, {(row["provider"], row["model"], row["at"]): sum_of(row) for row in rows}, sums
+    )
 
 
 async def _store(
@@ -228,7 +238,8 @@ async def _execute(session: AsyncSession, query: str, **values: Any) -> list[Row
     return list(result.mappings()) if result.returns_rows else []
 
 
-def _sum(row: RowMapping) -> Sum:
+def sum_of(row: RowMapping) -> Sum:
+    """A minute or an hour as it is stored."""
     return Sum(
         row["calls"],
         row["failures"],
@@ -238,8 +249,8 @@ def _sum(row: RowMapping) -> Sum:
     )
 
 
-def _window(name: str, model: str | None, found: Sum) -> Window:
-    """A limit is no failure and no success: it counts in neither part of the error rate."""
+def window_of(name: str, model: str | None, found: Sum, known: Availability | None = None) -> Window:
+    """The figures as they are told. A limit is no failure and no success: it counts in neither part of the error rate."""
     limited = _limited(found)
     judged = found.calls - limited
     return Window(
@@ -255,12 +266,20 @@ def _window(name: str, model: str | None, found: Sum) -> Window:
         latency_p95_ms=_ms(found.latency, 0.95),
         latency_p99_ms=_ms(found.latency, 0.99),
         ttft_p50_ms=_ms(found.ttft, 0.5),
+        ttft_p90_ms=_ms(found.ttft, 0.9),
         ttft_p95_ms=_ms(found.ttft, 0.95),
+        ttft_p99_ms=_ms(found.ttft, 0.99),
+        availability_percentage=_percent(known.uptime) if known is not None else None,
+        coverage_percentage=_percent(min(1.0, known.coverage)) if known is not None else None,
     )
 
 
 def _limited(found: Sum) -> int:
     return sum(count for error, count in found.classes.items() if error in LIMITS)
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 4)
 
 
 def _ms(values: sketch.Sketch, q: float) -> float | None:

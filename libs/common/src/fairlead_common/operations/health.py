@@ -28,7 +28,17 @@ class Window(BaseModel):
     latency_p95_ms: float | None
     latency_p99_ms: float | None
     ttft_p50_ms: float | None
+    ttft_p90_ms: float | None = None
     ttft_p95_ms: float | None
+    ttft_p99_ms: float | None = None
+    availability_percentage: float | None = Field(
+        default=None,
+        description="time healthy or degraded in the time whose state is known, maintenance left out; null for a model,"
+        " and when nothing is known",
+    )
+    coverage_percentage: float | None = Field(
+        default=None, description="share of the window whose state is known; null for a model"
+    )
 
 
 class ProviderHealth(ProviderStatus):
@@ -57,12 +67,28 @@ class ProviderDetail(BaseModel):
     score_formula: str
 
 
-class HistoryQuery(BaseModel):
-    """Which part of the history."""
+Resolution = Literal["1m", "5m", "1h", "1d"]
+
+
+class HistoryRange(BaseModel):
+    """Which part of the history: from ``since`` to ``until``, which is now unless it is given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    resolution: Resolution | None = Field(
+        default=None,
+        description="also give figures in steps of this length (by the minute for the last 3 hours)",
+    )
+    model: str | None = Field(default=None, description="figures of this model alone")
+    limit: int = Field(default=200, ge=1, le=5000, description="of the states")
+
+
+class HistoryQuery(HistoryRange):
+    """Whose history, and which part of it."""
 
     provider: str
-    since: AwareDatetime | None = None
-    limit: int = Field(default=200, ge=1, le=5000)
 
 
 class Interval(BaseModel):
@@ -74,11 +100,18 @@ class Interval(BaseModel):
     reason: str
 
 
+class HistoryPoint(Window):
+    """A step of the history; ``window`` is its length."""
+
+    started_at: AwareDatetime
+
+
 class History(BaseModel):
-    """States, newest first."""
+    """States, newest first, and figures, oldest first."""
 
     provider: str
     intervals: list[Interval]
+    points: list[HistoryPoint] = []
 
 
 class ProbeIn(BaseModel):

@@ -6,7 +6,6 @@ from fairlead_common.bus.rpc import Empty
 from fairlead_common.operations import health as ops
 from fairlead_common.operations import incidents, notifiers
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from fairlead_edge.control.dependencies import OPERATOR, Rpc
 
@@ -76,11 +75,6 @@ async def one(rpc: Rpc, provider: str) -> ops.ProviderDetail:
 
 
 @router.get("/{provider}/history", summary="History of one provider")
-async def history(
-    rpc: Rpc,
-    provider: str,
-    since: AwareDatetime | None = None,
-    limit: Annotated[int, Query(ge=1, le=5000)] = 200,
-) -> ops.History:
-    """Its states, newest first."""
-    return await rpc.call(ops.HISTORY, ops.HistoryQuery(provider=provider, since=since, limit=limit))
+async def history(rpc: Rpc, query: Annotated[ops.HistoryRange, Query()], provider: str) -> ops.History:
+    """Its states, newest first; with a resolution its figures in steps of that length too, oldest first."""
+    return await rpc.call(ops.HISTORY, ops.HistoryQuery(provider=provider, **dict(query)))
