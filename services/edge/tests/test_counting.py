@@ -46,6 +46,8 @@ def test_ratios_are_applied_when_they_matter_and_not_too_often() -> None:
     assert ratios.applied[TARGET] == first
     assert ratios.note(TARGET, 4000, 8000, 1.0 + EVERY_S)
     assert ratios.applied[TARGET] - first > MATERIAL
+    assert ratios.corrected(TARGET, 1000) == round(1000 * ratios.applied[TARGET])
+    assert ratios.corrected(Target("openai", "unknown"), 1000) == 1000
 
 
 def test_callers_who_name_any_model_do_not_fill_the_memory() -> None:

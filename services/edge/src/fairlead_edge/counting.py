@@ -27,6 +27,10 @@ class TokenRatios:
         """Tokens counted for one estimated, as decisions use it now."""
         return self._applied
 
+    def corrected(self, target: Target, estimated: int) -> int:
+        """Input tokens that ``target`` will count for a text of so many estimated ones."""
+        return round(estimated * self._applied.get(target, 1.0))
+
     def note(self, target: Target, estimated: int, counted: int, now: float) -> bool:
         """An answer of ``target`` told its input tokens; True when ``applied`` is new."""
         found = self._known[target] = learned(self._known.get(target, Correction()), estimated, counted)

@@ -204,7 +204,8 @@ class Openings:
                 opening.attempts.abandoned(step.target, attempt)
             elif not isinstance(found, asyncio.CancelledError):
                 continue
-            usage = Usage(estimate_tokens(opening.asking(step)), 0)
+            estimated = estimate_tokens(opening.asking(step))
+            usage = Usage(self._fleet.ratios.corrected(step.target, estimated), 0)
             cost = cost_usd(usage, self._fleet.price(step.target))
             opening.call.billed(attempt, usage, cost, estimated=True)
 

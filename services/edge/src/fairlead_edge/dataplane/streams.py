@@ -154,7 +154,8 @@ class Streams:
         if not told:
             usage = replace(
                 usage,
-                input_tokens=usage.input_tokens or estimate_tokens(part.request),
+                input_tokens=usage.input_tokens
+                or self._fleet.ratios.corrected(part.step.target, estimate_tokens(part.request)),
                 output_tokens=max(usage.output_tokens or 0, part.seen.output_tokens),
             )
         cost = cost_usd(usage, self._fleet.price(part.step.target))
