@@ -46,7 +46,7 @@ class IncidentApi:
         messages = await read_since(self._client, "FAILOVER", "failover.>", since)
         found: list[ops.Incident] = []
         for provider in (request.provider,) if request.provider is not None else self._providers:
-            rows = await self._store.history(provider, since, MOST)
+            rows = await self._store.history(provider, since, None, MOST)
             alerts = await self._alerts.alerts_since(provider, since)
             intervals = [Interval.model_validate(dict(row)) for row in rows]
             found += incidents(provider, intervals, alerts, switches_of(provider, messages), now)
