@@ -384,3 +384,64 @@ async def test_every_route_is_documented_and_refuses_callers(plane: Plane) -> No
                 filled = filled.replace("{" + parameter["name"] + "}", "1")
             answer = await caller.request(method.upper(), filled, json={})
             assert (await problem(answer))[:2] == (403, "forbidden"), f"{method} {path}"
+
+
+async def test_a_drill_on_the_live_system_strikes_is_seen_in_answers_and_ends(plane: Plane) -> None:
+    await plane.start("failover")
+    path = "/api/providers/failover/drills"
+    wanted = {
+        "provider": "openai",
+        "fault": "server_error",
+        "share": 0.5,
+        "duration_s": 300,
+        "reason": "a test",
+    }
+    started = await plane.admin.post(path, json=wanted)
+    assert started.status_code == 201, started.text
+    drill_id = started.json()["drill_id"]
+    assert [each["drill_id"] for each in (await plane.admin.get(path)).json()["drills"]] == [drill_id]
+    await until(lambda: bool(plane.edge.fleet.drills))
+
+    async def ask() -> httpx.Response:
+        answer = await plane.admin.post(CHAT, json={**ASK, "model": "openai/gpt-5.4-mini"})
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    async with asyncio.timeout(60):
+        while (struck := await ask()).headers.get("x-fairlead-drill") != drill_id:
+            continue
+    assert struck.headers["x-fairlead-provider"] == "google"
+    call = next(each for each in plane.edge.calls() if each.call_id == struck.headers["x-request-id"])
+    assert call.kind == "drill"
+    assert [attempt.error_class for attempt in call.attempts] == ["server_error", None]
+
+    assert (await plane.admin.delete(f"{path}/{drill_id}")).status_code == 204
+    await until(lambda: not plane.edge.fleet.drills)
+    assert (await plane.admin.get(path)).json() == {"drills": []}
+    assert (await plane.admin.delete(f"{path}/{drill_id}")).status_code == 404
+    assert "x-fairlead-drill" not in (await ask()).headers
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "word"),
+    [
+        ({"share": 0.6}, 422, "share"),
+        ({"duration_s": 901}, 422, "duration_s"),
+        ({"fault": "explode"}, 422, "fault"),
+        ({"fault": "slow"}, 422, "delay_s"),
+        ({"provider": "nobody"}, 404, "not configured"),
+    ],
+)
+async def test_a_drill_beyond_its_limits_is_refused(
+    plane: Plane, change: dict[str, Any], status: int, word: str
+) -> None:
+    await plane.start("failover")
+    wanted = {"provider": "openai", "fault": "connect", "share": 0.1, "duration_s": 60, "reason": "a test"}
+    answer = await plane.admin.post("/api/providers/failover/drills", json={**wanted, **change})
+    assert answer.status_code == status
+    assert word in answer.text
+
+
+async def test_only_the_operator_may_start_a_drill(plane: Plane) -> None:
+    answer = await plane.edge.client(OTHER).post("/api/providers/failover/drills", json={})
+    assert answer.status_code == 403

@@ -178,9 +178,12 @@ def gate(state: GateState, share: float, **fields: Any) -> FleetGate:
 async def told(known: Fleet, client: Client, version: int, **gates: FleetGate) -> None:
     """The edge has heard of these gates."""
     await SnapshotPublisher(client, "failover").put("fleet", FleetSnapshot(version=version, gates=gates))
-    await until(
-        lambda: known.failover.get("fleet") is not None and known.failover["fleet"].version == version
-    )
+
+    def has_heard() -> bool:
+        fleet = known.failover.get("fleet")
+        return isinstance(fleet, FleetSnapshot) and fleet.version == version
+
+    await until(has_heard)
 
 
 async def test_a_hold_ends_at_its_time_though_nobody_publishes_that(

@@ -34,6 +34,7 @@ from fairlead_common.events.event import Event
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished
 from fairlead_common.operations.alert_rules import Rules
+from fairlead_common.snapshots.drills import LiveDrill
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
@@ -65,6 +66,7 @@ VALUES: Final[dict[tuple[str, str], type[BaseModel] | None]] = {
     ("spend", "{workspace}"): SpendSnapshot,
     ("failover", "policy.{workspace}"): PolicySnapshot,
     ("failover", "fleet"): FleetSnapshot,
+    ("failover", "drill.{id}"): LiveDrill,
     ("performance", "{provider}"): ProviderPerformance,
     ("catalog", "models"): None,
     ("access", "keys"): AccessSnapshot,

@@ -27,6 +27,7 @@ from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.comparison import ProviderPerformance
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.outcomes import Bucket, ErrorClass
+from fairlead_common.snapshots.drills import LiveDrill
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.quality import QualitySnapshot
@@ -85,6 +86,8 @@ class Fleet:
         self.tables: dict[int, CompiledTable] = {}
         self.qualities: dict[int, QualityTable] = {}
         self.policies: dict[int, PolicySnapshot] = {}
+        self.drills: tuple[LiveDrill, ...] = ()
+        """Faults that are to be injected on purpose; some may be over."""
         self._status: dict[str, str] = {}
         self._gates = Gates()
         self._measured: dict[Target, Measured] = {}
@@ -345,6 +348,7 @@ class Fleet:
         self.policies = {
             each.workspace_id: each for each in self.failover.values() if isinstance(each, PolicySnapshot)
         }
+        self.drills = tuple(each for each in self.failover.values() if isinstance(each, LiveDrill))
         before, now = self._gates, self.clock()
         fleet = next((each for each in self.failover.values() if isinstance(each, FleetSnapshot)), None)
         self._gates = gates_of(fleet.gates, now) if fleet is not None else NO_GATES
@@ -395,9 +399,12 @@ def _quality(data: bytes) -> tuple[int, QualityTable]:
     return snapshot.workspace_id, snapshot.table()
 
 
-def _failover(data: bytes) -> PolicySnapshot | FleetSnapshot:
-    """A value of the ``failover`` bucket, whose keys hold two kinds."""
-    if "workspace_id" in orjson.loads(data):
+def _failover(data: bytes) -> PolicySnapshot | FleetSnapshot | LiveDrill:
+    """A value of the ``failover`` bucket, whose keys hold three kinds."""
+    found = orjson.loads(data)
+    if "drill_id" in found:
+        return LiveDrill.model_validate_json(data)
+    if "workspace_id" in found:
         return PolicySnapshot.model_validate_json(data)
     return FleetSnapshot.model_validate_json(data)
 

@@ -7,6 +7,7 @@ from functools import partial
 from fairlead_common.bus.rpc import answer
 from fairlead_common.db.outbox import OutboxRelay
 from fairlead_common.decisions.gates import GateSettings
+from fairlead_common.operations import drills as drill_ops
 from fairlead_common.operations import failover as ops
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.loop import SnapshotLoop
@@ -18,6 +19,7 @@ from fairlead_models.transport.http1 import Http1Transport
 
 from fairlead_failover.api import FailoverApi, Policies
 from fairlead_failover.controller import Controller
+from fairlead_failover.drills import Drills
 from fairlead_failover.probes import Budget, Prober
 from fairlead_failover.settings import FailoverSettings
 from fairlead_failover.store import FailoverStore
@@ -46,6 +48,7 @@ async def wire(runtime: Runtime) -> None:
     policies = Policies(runtime.client, store)
     loop = SnapshotLoop("failover.policies", runtime.owner, policies.publish)
     api = FailoverApi(runtime.client, store, loop, providers)
+    drills = Drills(runtime.client, providers)
     answer(runtime.broker, ops.GET_CONFIG, api.get_config)
     answer(runtime.broker, ops.PUT_CONFIG, api.put_config)
     answer(runtime.broker, ops.DELETE_CONFIG, api.delete_config)
@@ -54,6 +57,9 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.RELEASE, api.release)
     answer(runtime.broker, ops.EVENTS, api.events)
     answer(runtime.broker, ops.ANALYTICS, api.analytics)
+    answer(runtime.broker, drill_ops.START_DRILL, drills.start)
+    answer(runtime.broker, drill_ops.DRILLS, drills.going_on)
+    answer(runtime.broker, drill_ops.END_DRILL, drills.end)
     runtime.spawn(controller.run)
     runtime.spawn(partial(loop.run, runtime.client))
     runtime.spawn(relay.run)

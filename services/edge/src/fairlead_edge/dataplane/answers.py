@@ -69,6 +69,8 @@ def refuse(writer: ResponseWriter, call: RunningCall | None, error: NoAnswer) ->
         headers["x-request-id"] = call.call_id
         if call.attempts:
             headers["x-fairlead-attempts"] = str(len(call.attempts))
+        if call.drill is not None:
+            headers["x-fairlead-drill"] = call.drill
     body = format_.render_error(error.status, error.message, code=error.code, param=error.param)
     writer.send(error.status, headers, body)
 
@@ -94,6 +96,8 @@ class ServedBy:
         }
         if call.plan is not None and call.plan.rule is not None:
             found["x-fairlead-rule"] = one_line(call.plan.rule)
+        if call.drill is not None:
+            found["x-fairlead-drill"] = call.drill
         if self.cost_usd is not None:
             found["x-fairlead-cost-usd"] = f"{self.cost_usd:.9f}".rstrip("0")
         if self.warnings:

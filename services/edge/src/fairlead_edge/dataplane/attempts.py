@@ -3,11 +3,13 @@
 One owner of retries: nothing below this tries again, except for an idle connection that turned out to be closed.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fairlead_common.decisions.drills import ERRORS, striking
 from fairlead_common.decisions.plan import NoCapacity, Plan, Reason, RouteRequest, Step
 from fairlead_common.decisions.routing import MAX_STEPS
 from fairlead_common.decisions.targets import Target
@@ -176,6 +178,18 @@ class Attempts:
         if self._call.attempts:
             self._around.budget.extra += 1
         return self._call.begin_attempt(step)
+
+    async def strike(self, target: Target) -> None:
+        """What a drill does to the attempt that begins now. Raises ProviderError as if the provider had failed."""
+        fleet = self._around.fleet
+        drill = striking(fleet.drills, target, self._wanted.workspace_id, fleet.clock(), random_draw())
+        if drill is None:
+            return
+        self._call.struck(drill.drill_id)
+        await asyncio.sleep(drill.delay_s)
+        if (error := ERRORS[drill.fault]) is not None:
+            text = f"A drill injected this failure ({drill.drill_id})."
+            raise ProviderError(error, text, provider=target.provider, model=target.model)
 
     def ended(self, attempt: dict[str, Any]) -> None:
         """The attempt is over, or has given its first token."""

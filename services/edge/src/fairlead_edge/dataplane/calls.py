@@ -30,6 +30,7 @@ class RunningCall:
         "call_id",
         "continued",
         "decided",
+        "drill",
         "failover",
         "format",
         "model",
@@ -49,6 +50,8 @@ class RunningCall:
         self.attempts: list[dict[str, Any]] = []
         self.wanted: RouteRequest | None = None
         self.decided: Plan | NoCapacity | None = None
+        self.drill: str | None = None
+        """The drill that has struck an attempt of this call."""
         self.provider: str | None = None
         self.model: str | None = None
         self.failover = False
@@ -74,6 +77,11 @@ class RunningCall:
     def plan(self) -> Plan | None:
         """The first plan, if there was one."""
         return self.decided if isinstance(self.decided, Plan) else None
+
+    def struck(self, drill_id: str) -> None:
+        """A drill spoils an attempt: the call says nothing about how providers compare."""
+        self.drill = drill_id
+        self.body["kind"] = "drill"
 
     @property
     def elapsed_ms(self) -> float:

@@ -60,6 +60,7 @@ class Embeddings:
             attempt = attempts.begin(step)
             client = self._clients[step.target.provider]
             try:
+                await attempts.strike(step.target)
                 timeouts = attempts.timeouts(step.target, client.spec.timeouts, stream=False)
                 answer = await client.embed(request, step.target.model, timeouts)
             except ProviderError as error:
