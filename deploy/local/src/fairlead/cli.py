@@ -115,7 +115,7 @@ def _add_fault(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    bench = commands.add_parser("bench", help="measure Fairlead on recorded data", allow_abbrev=False)
+    bench = commands.add_parser("bench", help="measure Fairlead's decisions", allow_abbrev=False)
     kinds = bench.add_subparsers(dest="kind", metavar="KIND", required=True, parser_class=_Parser)
     routing = kinds.add_parser(
         "routing", help="automatic selection beside simpler pickers", allow_abbrev=False
@@ -126,6 +126,19 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--seed", type=int, default=0, metavar="N", help="of splits and resampling (default: 0)"
     )
     routing.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    decision = kinds.add_parser("decision", help="what one routing decision costs", allow_abbrev=False)
+    decision.add_argument(
+        "--decisions", type=_decisions, default=20_000, metavar="N", help="for each strategy (default: 20000)"
+    )
+    decision.add_argument(
+        "--growth",
+        type=_decisions,
+        default=1_000_000,
+        metavar="N",
+        help="for the growth of memory (default: 1000000)",
+    )
+    decision.add_argument("--seed", type=int, default=0, metavar="N", help="of the scenario (default: 0)")
+    decision.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
 
 
 def _add_quality(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -234,6 +247,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _decisions(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 100_000_000:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 100000000, found '{text}'")
+    return int(text)
+
+
 def _setting(text: str) -> tuple[str, str, str]:
     name, equals, value = text.partition("=")
     service, dot, setting = name.partition(".")
@@ -268,6 +287,10 @@ def run(words: Sequence[str]) -> int:
 
 
 def _bench(found: argparse.Namespace) -> int:
+    if found.kind == "decision":
+        from fairlead.bench.decision import bench_decision
+
+        return bench_decision(found.decisions, found.growth, found.seed, found.json)
     from fairlead.bench.routing import bench_routing  # the numerical libraries only where they are needed
 
     paths = [*found.paths, *([found.data] if found.data else [])]

@@ -143,3 +143,37 @@ def test_any_text_is_refused_or_usable(text: str) -> None:
         expression = parse(text)
         assert expression.facts <= VOCABULARY.keys()
         evaluate(expression, FACTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "fragile"),
+    [
+        ("'team' in request.metadata", False),
+        ("'team' in request.metadata && request.metadata['team'] == 'x'", False),
+        ("'a' in p95_ms && p95_ms['a'] > 2.0 || request.stream", False),
+        ("'a' in p95_ms && p95_ms['b'] > 2.0", True),
+        ("!('a' in p95_ms) && p95_ms['a'] > 2.0", True),
+        ("'a' in p95_ms || p95_ms['a'] > 2.0", True),
+        ("request.metadata['team'] == 'x'", True),
+    ],
+)
+def test_a_key_that_is_asked_for_first_cannot_be_missing(text: str, fragile: bool) -> None:
+    assert parse(text).fragile is fragile
+
+
+def test_the_first_true_condition_is_found_whatever_stands_around_it() -> None:
+    facts = {"request.tokens": 7, "request.metadata": {}}
+    no, yes = "request.tokens > 9", "request.tokens > 5"
+    fails = "request.metadata['x'] == 'y'"
+    for texts, position in (
+        ([no, fails, yes, yes], 2),
+        ([fails, no, None, yes], 2),
+        ([fails, no], None),
+        ([no] * 300 + [yes], 300),
+        (["'x' in request.metadata || true", yes], 0),
+        ([], None),
+    ):
+        match = FirstMatch([None if each is None else parse(each) for each in texts])
+        assert match.first(facts) == position
+    overflowing = [no, "request.tokens * 9223372036854775807 > 0", yes]
+    assert FirstMatch([parse(each) for each in overflowing]).first(facts) == 2

@@ -252,6 +252,12 @@ def test_balanced_follows_its_weights() -> None:
     [
         ({"models": ["openai/*"]}, REQUEST, True),
         ({"models": ["mistral/*"]}, REQUEST, False),
+        ({"models": ["*"]}, REQUEST, True),
+        ({"models": ["*/a"]}, REQUEST, True),
+        ({"models": ["openai*/a"]}, REQUEST, True),
+        ({"models": ["openai/a*/a"]}, REQUEST, False),
+        ({"models": ["o*n*/[ab]"]}, REQUEST, True),
+        ({"models": ["openai/?"]}, REQUEST, True),
         ({"stream": True}, REQUEST, False),
         ({"min_input_tokens": 101}, REQUEST, False),
         ({"max_input_tokens": 100}, REQUEST, True),

@@ -6,7 +6,8 @@ comparison of two types, is refused with its position. An expression whose evalu
 measured has no ``p95_ms``) is not true: what is unknown matches nothing.
 
 The rules of a table are evaluated together: one CEL list of many conditions costs about 0.16 us per condition, where
-one evaluation each costs 1.6 us. Conditions that may fail are kept out of the list, as one failure would fail all.
+one evaluation each costs 1.6 us. Conditions that may fail are kept out of the list, as one failure would fail all; they
+are evaluated one by one, as far as they stand before the first true one of the list.
 """
 
 import re
@@ -18,6 +19,8 @@ from cel_expr_python import cel
 
 MAX_LENGTH: Final = 2000
 """Characters of one expression."""
+AT_ONCE: Final = 128
+"""Conditions in one list: more would be evaluated in vain when an early rule applies."""
 MAX_NESTING: Final = 24
 """Brackets inside brackets; the evaluator's own limit is 32 levels of the syntax tree."""
 
@@ -96,6 +99,10 @@ VOCABULARY: Final[Mapping[str, Fact]] = {
 _ENVIRONMENT: Final = cel.NewEnv(variables={name: fact.type for name, fact in VOCABULARY.items()})
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\s*\.\s*[A-Za-z_][A-Za-z0-9_]*)*")
 _TEXT: Final = re.compile(r"""[rR]?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")""")
+_MEMBER: Final = re.compile(
+    rf"({_TEXT.pattern})\s+in\s+((?:request\s*\.\s*)?[a-z_0-9]+)\b(?:\s*&&\s*\2\s*\[\s*\1\s*\])?"
+)
+"""Asks for a key, and asks for its value only where it is there: neither can fail."""
 _FRAGILE: Final = re.compile(
     r"[/%\[]|\b(?:int|uint|double|timestamp|duration|bytes)\s*\(|\bget[A-Z]\w*\s*\(\s*['\"]"
 )
@@ -131,10 +138,13 @@ def parse(text: str) -> Expression:
         raise ExpressionError(
             f"the expression gives {kind.name().lower()}, not a condition; compare it with something"
         )
-    plain = _TEXT.sub("''", text)
-    facts = frozenset(_facts_of(plain))
-    fragile = bool(_FRAGILE.search(plain)) or any(VOCABULARY[name].may_lack for name in facts)
-    return Expression(text, program, facts, fragile)
+    facts = frozenset(_facts_of(_TEXT.sub("''", text)))
+    return Expression(text, program, facts, _is_fragile(text))
+
+
+def _is_fragile(text: str) -> bool:
+    plain = _TEXT.sub("''", _MEMBER.sub("true", text))
+    return bool(_FRAGILE.search(plain)) or any(VOCABULARY[name].may_lack for name in _facts_of(plain))
 
 
 def _compile(text: str) -> cel.Expression:
@@ -201,10 +211,9 @@ def _verdict(program: cel.Expression, activation: cel.Activation) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Neighbouring conditions that are evaluated at once; ``start`` is the position of the first."""
+    """Sturdy conditions that are evaluated at once, and their positions, ascending."""
 
-    start: int
-    size: int
+    positions: tuple[int, ...]
     program: cel.Expression
 
 
@@ -216,33 +225,34 @@ class FirstMatch:
     """
 
     def __init__(self, expressions: Sequence[Expression | None]) -> None:
-        self._expressions = tuple(expressions)
-        self.facts: frozenset[str] = frozenset().union(*(each.facts for each in expressions if each))
+        self._last = next((n for n, each in enumerate(expressions) if each is None), None)
+        """Position of the first unconditional rule: nothing behind it is ever looked at."""
+        conditional = {n: each for n, each in enumerate(expressions[: self._last]) if each is not None}
+        self.facts: frozenset[str] = frozenset().union(*(each.facts for each in conditional.values()))
         """Names that must be given to ``first``."""
-        self._steps: list[int | _Group] = []
-        """In order: a group of sturdy conditions, or the position of a fragile or unconditional one."""
-        start = 0
-        while start < len(expressions):
-            end = start
-            while end < len(expressions) and (each := expressions[end]) is not None and not each.fragile:
-                end += 1
-            self._steps.append(_group(start, expressions[start:end]) if end - start > 1 else start)
-            start = max(end, start + 1)
+        self._conditional = conditional
+        self._fragile = tuple(n for n, each in conditional.items() if each.fragile)
+        sturdy = [n for n, each in conditional.items() if not each.fragile]
+        parts = (sturdy[start : start + AT_ONCE] for start in range(0, len(sturdy), AT_ONCE))
+        self._groups = tuple(_group({n: conditional[n] for n in part}) for part in parts)
 
     def first(self, facts: Mapping[str, Any]) -> int | None:
         """Position of the first true condition."""
         activation = _ENVIRONMENT.Activation(facts)
-        for step in self._steps:
-            if isinstance(step, int):
-                if self._true(step, activation):
-                    return step
-            elif (position := self._first_of(step, activation)) is not None:
+        found = self._last
+        for group in self._groups:
+            if (position := self._first_of(group, activation)) is not None:
+                found = position
+                break
+        for position in self._fragile:
+            if found is not None and position > found:
+                break
+            if self._true(position, activation):
                 return position
-        return None
+        return found
 
     def _true(self, position: int, activation: cel.Activation) -> bool:
-        expression = self._expressions[position]
-        return expression is None or _verdict(expression.program, activation).true
+        return _verdict(self._conditional[position].program, activation).true
 
     def _first_of(self, group: _Group, activation: cel.Activation) -> int | None:
         try:
@@ -250,11 +260,10 @@ class FirstMatch:
         except RuntimeError:
             verdicts = None
         if not isinstance(verdicts, list):  # one of them failed after all: each for itself
-            positions = range(group.start, group.start + group.size)
-            return next((each for each in positions if self._true(each, activation)), None)
-        return group.start + verdicts.index(True) if True in verdicts else None
+            return next((each for each in group.positions if self._true(each, activation)), None)
+        return group.positions[verdicts.index(True)] if True in verdicts else None
 
 
-def _group(start: int, expressions: Sequence[Expression | None]) -> _Group:
-    texts = (f"({each.text}\n)" for each in expressions if each is not None)
-    return _Group(start, len(expressions), _ENVIRONMENT.compile(f"[{','.join(texts)}]"))
+def _group(sturdy: Mapping[int, Expression]) -> _Group:
+    texts = (f"({each.text}\n)" for each in sturdy.values())
+    return _Group(tuple(sturdy), _ENVIRONMENT.compile(f"[{','.join(texts)}]"))

@@ -68,7 +68,7 @@ def make_plan(
     if field is None:
         field = _placed(lineup, rule, policy, request, view, draw)
     more = not stand_ins and request.failover and bool(lineup.stand_ins) and field.well and not field.reserve
-    if request.failover and not more:
+    if request.failover and not more and lineup.stand_ins:
         field = field.copy()
         for entrant in lineup.stand_ins:
             field.place(entrant, named=False)

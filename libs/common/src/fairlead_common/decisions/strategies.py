@@ -13,12 +13,13 @@ import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from fairlead_common.decisions import scores
 from fairlead_common.decisions.conditions import Conditions
 from fairlead_common.decisions.plan import FleetView, RouteRequest
-from fairlead_common.decisions.targets import Entrant
+from fairlead_common.decisions.targets import Entrant, Target
 
 Score = Callable[[Entrant, RouteRequest, Conditions], float]
 
@@ -110,7 +111,7 @@ def order(
     """Best first; the chosen one in front.
 
     Args:
-        entrants: all that are fit and well; may be empty.
+        entrants: all that are fit and well, in the order in which they came; may be empty.
         draw: uniform in [0, 1).
     """
     score = plugins.get(strategy)
@@ -118,12 +119,9 @@ def order(
         found = _scores(strategy, conditions, entrants, request, _pace(view))
     else:
         found = [_bounded(score(each, request, conditions)) for each in entrants]
-    ordered = sorted(
-        (-value, each.place, position)
-        for position, (value, each) in enumerate(zip(found, entrants, strict=True))
-    )
-    scored = [(-value, entrants[position]) for value, _, position in ordered]
-    if len(scored) < 2:
+    places = sorted(range(len(found)), key=found.__getitem__, reverse=True)  # stable: ties stay as they came
+    scored = Scored([entrants[place] for place in places], [found[place] for place in places])
+    if len(places) < 2:
         return _with_first(scored, 0, 1.0)
     position, probability = _first(strategy, conditions, scored, request, view, draw)
     if not conditions.explore:
@@ -183,19 +181,25 @@ def _scores(
     tokens, output = request.input_tokens, scores.expected_output_tokens(request)
     low, high = scores.COST_BOUNDS_USD
     steepness = weight / math.log(high / low)
+    full, log = weight + steepness * math.log(low), math.log
     for position, each in enumerate(entrants):  # _cost without its calls: this is most of a decision
         candidate = each.candidate
-        if candidate.input_price is None or candidate.output_price is None:
+        input_price, output_price = candidate.input_price, candidate.output_price
+        if input_price is None or output_price is None:
             continue
-        usd = candidate.input_price * tokens + candidate.output_price * output
+        usd = input_price * tokens + output_price * output
         if usd <= low:
             found[position] += weight
         elif usd < high:
-            found[position] += weight - steepness * math.log(usd / low)
+            found[position] += full - steepness * log(usd)
     return found
 
 
-Scored = tuple[float, Entrant]
+class Scored(NamedTuple):
+    """Candidates, best first, and their scores."""
+
+    entrants: list[Entrant]
+    scores: list[float]
 
 
 def _bounded(score: float) -> float:
@@ -204,19 +208,18 @@ def _bounded(score: float) -> float:
 
 
 def _with_first(
-    scored: list[Scored], position: int, probability: float | None, *, explored: bool = False
+    scored: Scored, position: int, probability: float | None, *, explored: bool = False
 ) -> Ordered:
     if position:
-        scored.insert(0, scored.pop(position))
-    return Ordered(
-        tuple(entrant for _, entrant in scored), tuple(score for score, _ in scored), probability, explored
-    )
+        scored.entrants.insert(0, scored.entrants.pop(position))
+        scored.scores.insert(0, scored.scores.pop(position))
+    return Ordered(tuple(scored.entrants), tuple(scored.scores), probability, explored)
 
 
 def _first(
     strategy: str,
     conditions: Conditions,
-    scored: list[Scored],
+    scored: Scored,
     request: RouteRequest,
     view: FleetView,
     draw: float,
@@ -226,30 +229,30 @@ def _first(
     if strategy == "weighted":
         return _by_weight(scored, draw, key)
     if strategy == "round_robin" and key is None:
-        return request.turn % len(scored), None
+        return request.turn % len(scored.entrants), None
     if strategy == "least_load" and key is None:
         return _less_loaded(scored, view, draw), None
     if strategy in TURNS:
-        near = list(range(len(scored)))
+        near = list(range(len(scored.entrants)))
     else:
         near = _near(
             scored, conditions.spread if conditions.spread is not None else SPREAD.get(strategy, 0.0), request
         )
     if key is not None:
-        return max(near, key=lambda i: (_rendezvous(key, scored[i][1], 1.0), -i)), 1.0
+        return max(near, key=lambda i: (_rendezvous(key, scored.entrants[i], 1.0), -i)), 1.0
     return near[int(_part(draw, 1) * len(near))], 1 / len(near)
 
 
-def _near(scored: list[Scored], spread: float, request: RouteRequest) -> list[int]:
+def _near(scored: Scored, spread: float, request: RouteRequest) -> list[int]:
     """Positions of those that share the traffic."""
     if spread == 0.0:
         return [0]
-    least = scored[0][0] - spread
-    near = [position for position, (score, _) in enumerate(scored) if score >= least]
-    if len(near) == 1:
-        return near
-    found = [scored[position][1] for position in near]
-    return [position for position in near if not _dominated(scored[position][1], found, request)]
+    least = scored.scores[0] - spread
+    count = next((n for n, score in enumerate(scored.scores) if score < least), len(scored.scores))
+    if count == 1:
+        return [0]
+    near = [_criteria(each, request) for each in scored.entrants[:count]]
+    return [position for position, each in enumerate(near) if not _dominated(each, near)]
 
 
 def _sticky_key(conditions: Conditions, request: RouteRequest) -> str | None:
@@ -264,13 +267,15 @@ def _sticky_key(conditions: Conditions, request: RouteRequest) -> str | None:
             return request.metadata.get(name.removeprefix("metadata.")) or None
 
 
-def _by_weight(scored: list[Scored], draw: float, key: str | None) -> tuple[int, float]:
-    weights = [entrant.weight for _, entrant in scored]
+def _by_weight(scored: Scored, draw: float, key: str | None) -> tuple[int, float]:
+    weights = [each.weight for each in scored.entrants]
     total = sum(weights)
     if total <= 0:
         return 0, 1.0
     if key is not None:
-        position = max(range(len(scored)), key=lambda i: (_rendezvous(key, scored[i][1], weights[i]), -i))
+        position = max(
+            range(len(weights)), key=lambda i: (_rendezvous(key, scored.entrants[i], weights[i]), -i)
+        )
         return position, 1.0
     left = _part(draw, 1) * total
     for position, weight in enumerate(weights):
@@ -281,14 +286,14 @@ def _by_weight(scored: list[Scored], draw: float, key: str | None) -> tuple[int,
     return position, weights[position] / total
 
 
-def _less_loaded(scored: list[Scored], view: FleetView, draw: float) -> int:
-    count = len(scored)
+def _less_loaded(scored: Scored, view: FleetView, draw: float) -> int:
+    count = len(scored.entrants)
     one = int(_part(draw, 1) * count)
     other = (one + 1 + int(_part(draw, 2) * (count - 1))) % count
     first, second = min(one, other), max(one, other)
 
     def load(position: int) -> float:
-        entrant = scored[position][1]
+        entrant = scored.entrants[position]
         return view.in_flight.get(entrant.candidate.target.provider, 0) / (entrant.weight or 1e-9)
 
     return first if load(first) <= load(second) else second
@@ -307,17 +312,19 @@ MATERIAL: Final = (0.005, 0.001, 0.005, 0.002)
 """Smaller differences of the four scores are noise: 3.6 % of latency, 1.4 % of cost, half a point of quality."""
 
 
-def _dominated(entrant: Entrant, others: Sequence[Entrant], request: RouteRequest) -> bool:
+Criteria = tuple[float, float, float, float]
+
+
+def _dominated(mine: Criteria, others: Sequence[Criteria]) -> bool:
     """Another is at least as good in every criterion, and materially better in one."""
-    mine = _criteria(entrant, request)
-    for other in others:
-        gains = [theirs - own for theirs, own in zip(_criteria(other, request), mine, strict=True)]
+    for theirs in others:
+        gains = [there - own for there, own in zip(theirs, mine, strict=True)]
         if min(gains) >= 0 and any(gain > least for gain, least in zip(gains, MATERIAL, strict=True)):
             return True
     return False
 
 
-def _criteria(entrant: Entrant, request: RouteRequest) -> tuple[float, float, float, float]:
+def _criteria(entrant: Entrant, request: RouteRequest) -> Criteria:
     return (
         entrant.ttft_score if request.stream else entrant.latency_score,
         _cost(entrant, request, NO_CONDITIONS),
@@ -335,17 +342,14 @@ SCENARIOS: Final = 64
 
 
 def _exploring(
-    scored: list[Scored], share: float, position: int, probability: float | None, draw: float
+    scored: Scored, share: float, position: int, probability: float | None, draw: float
 ) -> Ordered:
     """Thompson sampling for ``share`` of the requests, over a fixed set of scenarios, so that probabilities are exact.
 
     In each scenario a candidate's score is drawn from a normal distribution around its estimate, whose deviation
     shrinks with the square root of its measured calls (which the measuring window discounts); the best one is picked.
     """
-    picks = [
-        max(range(len(scored)), key=lambda i: (scored[i][0] + _noise(scenario, scored[i][1]), -i))
-        for scenario in range(SCENARIOS)
-    ]
+    picks = _picks(scored)
     explored = _part(draw, 3) < share
     chosen = picks[int(_part(draw, 4) * SCENARIOS)] if explored else position
     usual = None if probability is None else probability if chosen == position else 0.0
@@ -353,17 +357,30 @@ def _exploring(
     return _with_first(scored, chosen, total, explored=explored)
 
 
-def _noise(scenario: int, entrant: Entrant) -> float:
-    return _deviate(scenario, entrant) * _uncertainty(entrant)
+def _picks(scored: Scored) -> list[int]:
+    """The position picked in each scenario; who is best in none of them, however lucky, is not looked at again."""
+    noises = [(_uncertainty(each), *_deviates(each.candidate.target)) for each in scored.entrants]
+    pairs = list(zip(scored.scores, noises, strict=True))
+    floor = max(score + scale * least for score, (scale, _, least, _) in pairs)
+    able = [i for i, (score, (scale, _, _, most)) in enumerate(pairs) if score + scale * most >= floor]
+    drawn = {i: [scored.scores[i] + noises[i][0] * each for each in noises[i][1]] for i in able}
+    return [max(able, key=lambda i: (drawn[i][scenario], -i)) for scenario in range(SCENARIOS)]
 
 
 def _uncertainty(entrant: Entrant) -> float:
     return 0.5 / math.sqrt(1 + entrant.calls)
 
 
-def _deviate(scenario: int, entrant: Entrant) -> float:
-    """A standard normal deviate that belongs to this scenario and target (Box-Muller on two hashes)."""
-    name = f"{scenario}\x1f{entrant.candidate.target}"
+@lru_cache(maxsize=4096)
+def _deviates(target: Target) -> tuple[tuple[float, ...], float, float]:
+    """Standard normal deviates that belong to each scenario and this target, the least and the greatest of them."""
+    found = tuple(_deviate(scenario, target) for scenario in range(SCENARIOS))
+    return found, min(found), max(found)
+
+
+def _deviate(scenario: int, target: Target) -> float:
+    """Box-Muller on two hashes."""
+    name = f"{scenario}\x1f{target}"
     one, two = zlib.crc32(name.encode()), zlib.crc32(f"{name}!".encode())
     radius = math.sqrt(-2 * math.log((one + 0.5) / 2**32))
     return radius * math.cos(2 * math.pi * two / 2**32)
