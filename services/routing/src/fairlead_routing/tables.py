@@ -46,7 +46,8 @@ class Tables:
         self._catalog = catalog
         self._plugins = plugins
         self._publisher = SnapshotPublisher(client, "routes")
-        self._refused: dict[int, int] = {}
+        self._tried: dict[int, tuple[int, Catalog | None, bool]] = {}
+        """workspace to (version, catalog, whether it passed): the same is not tried twice."""
 
     async def publish(self) -> None:
         """Put what changed and passes its trial, remove what is gone."""
@@ -59,17 +60,23 @@ class Tables:
                 await self._publisher.put(str(workspace_id), snapshot)
 
     def _passes(self, snapshot: RoutesSnapshot) -> bool:
+        catalog = self._catalog()
+        version, known, passed = self._tried.get(snapshot.workspace_id, (-1, None, False))
+        if version != snapshot.version or known is not catalog:
+            passed = self._try(snapshot, catalog)
+            self._tried[snapshot.workspace_id] = (snapshot.version, catalog, passed)
+        return passed
+
+    def _try(self, snapshot: RoutesSnapshot, catalog: Catalog | None) -> bool:
         try:
-            try_table(snapshot, self._catalog(), self._plugins)
+            try_table(snapshot, catalog, self._plugins)
         except TrialFailed as error:
-            if self._refused.get(snapshot.workspace_id) != snapshot.version:
-                logger.error(
-                    "version %d of the rules of workspace %d fails its trial, the last good one stays: %s",
-                    snapshot.version,
-                    snapshot.workspace_id,
-                    error,
-                )
-            self._refused[snapshot.workspace_id] = snapshot.version
+            logger.error(
+                "version %d of the rules of workspace %d fails its trial, the last good one stays: %s",
+                snapshot.version,
+                snapshot.workspace_id,
+                error,
+            )
             return False
         return True
 

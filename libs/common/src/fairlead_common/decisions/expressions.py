@@ -13,6 +13,7 @@ are evaluated one by one, as far as they stand before the first true one of the 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from cel_expr_python import cel
@@ -23,6 +24,9 @@ AT_ONCE: Final = 128
 """Conditions in one list: more would be evaluated in vain when an early rule applies."""
 MAX_NESTING: Final = 24
 """Brackets inside brackets; the evaluator's own limit is 32 levels of the syntax tree."""
+
+MAX_PARSED: Final = 4096
+"""Expressions that are remembered."""
 
 
 class ExpressionError(ValueError):
@@ -120,8 +124,9 @@ class Expression:
     """Its evaluation may fail on some requests."""
 
 
+@lru_cache(maxsize=MAX_PARSED)
 def parse(text: str) -> Expression:
-    """Check ``text``.
+    """Check ``text``. What was checked is remembered: a changed table has most of its conditions from the one before.
 
     Raises:
         ExpressionError: too long, too deep, a syntax or type error, or not a condition.
