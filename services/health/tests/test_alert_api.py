@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.rpc import Empty, RpcClient, RpcError
+from fairlead_common.events.failover import FailoverSwitched
+from fairlead_common.ids import stamp
 from fairlead_common.operations import alert_rules, alerts
+from fairlead_common.operations.incidents import INCIDENTS, Incident, IncidentsQuery
 from fairlead_common.outcomes import ErrorClass
 from fairlead_health.domain.silences import refusal
 from fairlead_health.rules import built_in
 from fairlead_simulator.testing import Running
 from nats.aio.client import Client
+from prometheus_client import generate_latest
 
 from services.health.tests.running import (
     Observer,
@@ -159,3 +164,52 @@ async def test_an_acknowledgement_with_its_note_outlives_a_restart(
         await openai.clear()
         *_, resolved = await observer.until_alerts(["firing", "acknowledged", "resolved"], DOWN)
         assert resolved.labels["acknowledged_by"] == "ann"
+
+
+async def test_what_failover_did_is_told_with_the_alert_and_in_the_incident(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    rpc, providers = RpcClient(nats_client), providers_file(tmp_path, openai=openai.url)
+    async with running(nats_url, postgres_dsn, providers) as runtime:
+        await observer.until_status("openai", "healthy")
+        for workspace in (1, 2):
+            switched = FailoverSwitched(
+                **stamp(),
+                workspace_id=workspace,
+                from_target="openai",
+                to_target="anthropic",
+                cause="breaker_open",
+                version=7,
+            )
+            await JetStreamPublisher(nats_client.jetstream()).publish(switched)
+        await fail(nats_client, openai)
+        await observer.until_alerts(["firing"], DOWN)
+
+        async def shown() -> str:
+            page = generate_latest(runtime.registry).decode()
+            return page if 'fairlead_provider_up{provider="openai"} 0.0' in page else ""
+
+        page = await eventually(shown)
+        assert 'fairlead_provider_status{provider="openai",status="down"} 1.0' in page
+        alert = 'alertname="down",provider="openai",severity="critical",status="firing"'
+        assert f"fairlead_alert_active{{{alert}}} 1.0" in page
+        await openai.clear()
+        *_, resolved = await observer.until_alerts(["firing", "resolved"], DOWN)
+        assert resolved.action_taken is not None
+        assert (resolved.action_taken.to_target, resolved.action_taken.reason) == (
+            "anthropic",
+            "breaker_open",
+        )
+
+        async def over() -> list[Incident]:
+            asked = IncidentsQuery(provider="openai")
+            found = (await rpc.call(INCIDENTS, asked)).incidents
+            return found if found and found[0].resolved_at is not None else []
+
+        (incident,) = await eventually(over)
+        assert incident.worst_status == "down"
+        kinds = [entry.kind for entry in incident.timeline]
+        assert kinds.count("switched") == 1  # however many workspaces it concerned
+        assert {"opened", "status", "alert_fired", "alert_resolved", "resolved"} <= set(kinds)
+        with pytest.raises(RpcError, match="'opnai' is not configured"):
+            await rpc.call(INCIDENTS, IncidentsQuery(provider="opnai"))
