@@ -1,7 +1,11 @@
 """Availability and score against figures worked out by hand."""
 
+from pathlib import Path
+
 import pytest
-from fairlead_health.domain.score import Span, availability, score
+from fairlead_common.settings import SettingsError
+from fairlead_health.domain.score import Scaling, Span, availability, score
+from fairlead_health.settings import HealthSettings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +58,33 @@ def test_score(
     uptime: float | None, latency_ms: float | None, error_rate: float | None, expected: float | None
 ) -> None:
     assert score(uptime, latency_ms, error_rate) == expected
+
+
+def number(cell: str) -> float | None:
+    return None if cell == "unknown" else float(cell)
+
+
+def test_the_worked_examples_of_the_documentation_are_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "health.md").read_text()
+    rows = [
+        line.strip("|").split("|")
+        for line in page.split("### Worked examples")[1].splitlines()
+        if "|" in line
+    ]
+    examples = [[number(cell.strip()) for cell in row[:6]] for row in rows[2:]]
+    assert len(examples) >= 6
+    for uptime, latency_ms, error_rate, good_ms, bad_ms, expected in examples:
+        assert good_ms is not None
+        assert bad_ms is not None
+        assert score(uptime, latency_ms, error_rate, Scaling(good_ms, bad_ms)) == expected
+
+
+def test_the_formula_says_the_scaling_and_one_that_turns_round_is_refused() -> None:
+    settings = HealthSettings(score_good_ms=200, score_bad_ms=2000)
+    assert "1 up to 200 ms, 0 from 2000 ms on" in settings.scaling.formula
+    assert score(1.0, 1100.0, 0.0, settings.scaling) == 85.0
+    with pytest.raises(SettingsError, match=r"FAIRLEAD_SCORE_BAD_MS: .*must be above FAIRLEAD_SCORE_GOOD_MS"):
+        HealthSettings.from_env({"FAIRLEAD_SCORE_GOOD_MS": "20000"})
 
 
 @given(st.floats(0, 1), st.floats(0, 1e6), st.floats(0, 1))

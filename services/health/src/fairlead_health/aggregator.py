@@ -310,7 +310,7 @@ class Aggregator:
     def _tell(self, provider: str, previous: Status | None, now: float) -> None:
         self._told_at[provider] = now
         if self._teller is not None:
-            self._teller.tell(_news(state_of(self._watches[provider], now), previous))
+            self._teller.tell(_news(state_of(self._watches[provider], now, self._settings.scaling), previous))
 
     def _tell_alert(self, alert: AlertRaised) -> None:
         logger.warning("alert %s of %s: %s", alert.alertname, alert.provider, alert.status)

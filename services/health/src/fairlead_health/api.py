@@ -14,7 +14,7 @@ from faststream.nats import NatsMessage
 from nats.aio.client import Client
 from pydantic import ValidationError
 
-from fairlead_health.domain.score import FORMULA, Span
+from fairlead_health.domain.score import Scaling, Span
 from fairlead_health.history import UnansweredQuestion, points_of, steps_of
 from fairlead_health.probes import Prober
 from fairlead_health.results import Ledger, ProbeResults, result_of
@@ -41,7 +41,9 @@ class HealthApi:
         prober: Prober,
         regions: Mapping[str, str | None],
         default_probe: ops.ProbeIn,
+        scaling: Scaling,
     ) -> None:
+        self._scaling = scaling
         self._store = store
         self._windows = windows
         self._results = results
@@ -93,7 +95,7 @@ class HealthApi:
         spans = await self._spans(request.provider, now - timedelta(days=30), now)
         windows = await asyncio.to_thread(windows_of, minutes, hours, spans, now)
         health = await self._health(request.provider)
-        return ops.ProviderDetail(health=health, windows=windows, score_formula=FORMULA)
+        return ops.ProviderDetail(health=health, windows=windows, score_formula=self._scaling.formula)
 
     async def history(self, request: ops.HistoryQuery) -> ops.History:
         """States and figures over time."""

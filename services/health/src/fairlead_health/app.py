@@ -87,7 +87,9 @@ async def wire(runtime: Runtime) -> None:
         ledger,
     )
     regions = {spec.name: spec.region for spec in specs}
-    api = HealthApi(runtime.client, store, windows, results, ledger, prober, regions, default_probe)
+    api = HealthApi(
+        runtime.client, store, windows, results, ledger, prober, regions, default_probe, settings.scaling
+    )
     aggregator = Aggregator(
         runtime.client,
         store,

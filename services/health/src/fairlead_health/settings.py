@@ -6,6 +6,7 @@ from typing import Annotated
 from fairlead_common.settings import Settings
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from fairlead_health.domain.score import Scaling
 from fairlead_health.domain.status import StatusSettings
 
 
@@ -39,7 +40,24 @@ class HealthSettings(Settings):
     """A provider's state is published this often even when nothing changes."""
     unwatched_s: float = Field(default=30.0, gt=0)
     """When no state was published for this long, nobody was watching, and the time counts as unknown."""
+    score_good_ms: float = Field(default=1000.0, gt=0)
+    """Mean latency up to which the score takes nothing off."""
+    score_bad_ms: float = Field(default=10_000.0, gt=0, validate_default=True)
+    """Mean latency from which on its part of the score is 0."""
     runbooks_url: str = "https://github.com/fairlead/fairlead/blob/main/docs/runbooks"
+
+    @property
+    def scaling(self) -> Scaling:
+        """Of latency, in the score."""
+        return Scaling(self.score_good_ms, self.score_bad_ms)
+
+    @field_validator("score_bad_ms")
+    @classmethod
+    def _beyond_good(cls, bad_ms: float, info: ValidationInfo) -> float:
+        good_ms = info.data.get("score_good_ms", 0.0)
+        if bad_ms <= good_ms:
+            raise ValueError(f"must be above FAIRLEAD_SCORE_GOOD_MS, which is {good_ms:g}")
+        return bad_ms
 
     @field_validator("probe_monthly_budget_usd")
     @classmethod

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from fairlead_common.events.health import Evidence, ProviderStatus
 
 from fairlead_health.domain.alerts import AlertRecord
-from fairlead_health.domain.score import Availability, Span, availability, score
+from fairlead_health.domain.score import USUAL, Availability, Scaling, Span, availability, score
 from fairlead_health.domain.status import (
     KEPT_S,
     Observation,
@@ -60,7 +60,7 @@ def available(watch: Watch, now: float) -> Availability:
     return availability((*watch.spans, current), now, DAY_S)
 
 
-def state_of(watch: Watch, now: float) -> ProviderStatus:
+def state_of(watch: Watch, now: float, scaling: Scaling = USUAL) -> ProviderStatus:
     """The provider's state as it is published."""
     record = watch.record
     calls, failures, latency_ms = _figures(record, now)
@@ -72,7 +72,7 @@ def state_of(watch: Watch, now: float) -> ProviderStatus:
         since=_time(record.since),
         sequence=record.sequence,
         reason=record.reason,
-        score=score(found.uptime, latency_ms, errors),
+        score=score(found.uptime, latency_ms, errors, scaling),
         avg_latency_ms=None if latency_ms is None else round(latency_ms, 2),
         error_rate=errors,
         uptime_percentage=None if found.uptime is None else round(100 * found.uptime, 4),
