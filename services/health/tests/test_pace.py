@@ -1,11 +1,12 @@
 """When a provider is probed, and what that may cost: tables."""
 
+import math
 from dataclasses import replace
 
 import pytest
 from fairlead_common.events.health import Status
 from fairlead_health.domain.budgets import Budget, Period, Spend, affordable, spent
-from fairlead_health.domain.pace import Pace, doubtful, interval_s
+from fairlead_health.domain.pace import Pace, doubtful, interval_s, needed
 from fairlead_health.domain.status import CallSeen, Record, StatusSettings, Tick, observe
 
 NOW = 1_000_000.0
@@ -39,6 +40,24 @@ def test_how_often(status: Status, age_s: float, routed_s: float, usual_s: int, 
 
 def test_a_first_look_at_a_provider_is_no_change_of_it() -> None:
     assert interval_s(replace(WELL, since=NOW - 1, sequence=1), 300, NOW, NOW, PACE) == 300
+
+
+@pytest.mark.parametrize(
+    ("status", "proven_age_s", "usual_s", "expected"),
+    [
+        (Status.HEALTHY, 9.9, 300, False),
+        (Status.HEALTHY, 10.0, 300, True),
+        (Status.HEALTHY, 2.0, 2, True),
+        (Status.HEALTHY, math.inf, 300, True),
+        (Status.DOWN, 0.0, 300, True),
+        (Status.UNKNOWN, 0.0, 300, True),
+        (Status.MAINTENANCE, math.inf, 300, False),
+    ],
+)
+def test_traffic_that_proves_a_provider_well_makes_a_probe_needless(
+    status: Status, proven_age_s: float, usual_s: int, expected: bool
+) -> None:
+    assert needed(status, proven_age_s, usual_s) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """Health while things die around it: the holder of the lease, the bus, the database. Nothing is told twice or forgotten."""
 
 import asyncio
+import os
+import time
 from pathlib import Path
 
 import pytest
+from fairlead_common.bus.reading import read_since
 from fairlead_common.db.database import Database
+from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_health.telling import LONG_AGO
 from fairlead_simulator.testing import Running
 from nats.aio.client import Client
 from sqlalchemy import text
@@ -24,8 +29,10 @@ from services.health.tests.running import (
 from tests.support.postgres_proxy import postgres_proxy
 from tests.support.processes import service_process
 from tests.support.servers import NatsServer
+from tests.support.waiting import until
 
 DOWN = "alerts.critical.openai.down"
+OUTAGE_S = float(os.environ.get("OUTAGE_S", "0"))
 
 
 async def rows(database: Database, query: str) -> list[tuple[object, ...]]:
@@ -120,7 +127,7 @@ async def test_the_bus_is_killed_in_an_incident(
         assert await observer.changes("openai") == ["healthy", "down", "healthy"]
 
 
-async def test_the_database_is_away_and_the_news_is_not_delayed(
+async def test_an_outage_of_the_database_delays_no_news_loses_nothing_and_doubles_nothing(
     nats_url: str,
     postgres_dsn: str,
     database: Database,
@@ -129,28 +136,46 @@ async def test_the_database_is_away_and_the_news_is_not_delayed(
     observer: Observer,
     tmp_path: Path,
 ) -> None:
+    """It begins in one incident, sees the next one, and ends in that. ``make outage`` makes it last a minute."""
     providers = providers_file(tmp_path, openai=openai.url)
-    async with postgres_proxy(postgres_dsn) as proxy, running(nats_url, proxy.dsn, providers):
+    async with (
+        postgres_proxy(postgres_dsn) as proxy,
+        running(nats_url, proxy.dsn, providers, "one"),
+        running(nats_url, proxy.dsn, providers, "two"),
+    ):
         await observer.until_status("openai", "healthy")
-        await proxy.cut()
         await die(nats_client, openai)
         await observer.until_status("openai", "down")
         await observer.until_alerts(["firing"], DOWN)
+        await proxy.cut()
+        ends_at = time.monotonic() + OUTAGE_S
         await openai.clear()
         await observer.until_status("openai", "healthy")
         await observer.until_alerts(["firing", "resolved"], DOWN)
+        await die(nats_client, openai)
+        await observer.until_status("openai", "down")
+        await observer.until_alerts(["firing", "resolved", "firing"], DOWN)
+        await until(lambda: time.monotonic() >= ends_at, OUTAGE_S + 10)
         await proxy.mend()
+        await openai.clear()
+        await observer.until_status("openai", "healthy")
+        told = await observer.until_alerts(["firing", "resolved"] * 2, DOWN)
+        assert [alert.sequence for alert in told] == [1, 2, 3, 4]
+        assert await observer.changes("openai") == ["healthy", "down", "healthy", "down", "healthy"]
 
         async def saved() -> bool:
-            query = "SELECT status FROM provider_health_interval ORDER BY sequence"
-            found = await rows(database, query)
-            alerts = await rows(database, "SELECT status FROM alert")
-            return (found, alerts) == (
-                [("unknown",), ("healthy",), ("down",), ("healthy",)],
-                [("resolved",)],
-            )
+            found = await rows(database, "SELECT status FROM provider_health_interval ORDER BY sequence")
+            alerts = await rows(database, "SELECT status FROM alert WHERE alertname = 'down'")
+            states = ["unknown", "healthy", "down", "healthy", "down", "healthy"]
+            return (found, alerts) == ([(state,) for state in states], [("resolved",)] * 2)
+
+        async def counted() -> bool:
+            frames = await read_since(nats_client, "CALLS", "calls.completed.>", LONG_AGO)
+            heard = sum(len(CallsCompleted.model_validate_json(each.data).calls) for each in frames)
+            return await rows(database, "SELECT sum(calls) FROM provider_health_hour") == [(heard,)]
 
         await eventually(saved)
+        await eventually(counted)
 
 
 async def test_what_was_told_but_not_saved_at_a_kill_is_saved_later(

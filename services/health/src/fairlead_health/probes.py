@@ -31,14 +31,13 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from fairlead_health.domain.budgets import Budget, Period, affordable, spent
+from fairlead_health.domain.pace import needed
 from fairlead_health.measuring import call_of, cheapest, measure
 from fairlead_health.results import Ledger
 
 logger = logging.getLogger(__name__)
 
 MAX_JITTER_S: Final = 5.0
-FRESH_S: Final = 10.0
-"""A provider that live traffic has proven healthy this recently is not probed."""
 CONFIRMATIONS: Final = 2
 CONFIRM_GOOD_S: Final = 0.5
 """Pause before an answer of an unwell provider is confirmed."""
@@ -114,11 +113,9 @@ class Prober:
         return True
 
     def _is_wanted(self, provider: str) -> bool:
-        probe, status = self._probe_of(provider), self._status_of(provider)
-        if not probe.enabled or status is Status.MAINTENANCE:
-            return False
+        probe = self._probe_of(provider)
         age_s = time.monotonic() - self._proven.get(provider, -float("inf"))
-        return status is not Status.HEALTHY or age_s >= min(FRESH_S, probe.interval_s)
+        return probe.enabled and needed(self._status_of(provider), age_s, probe.interval_s)
 
     async def _execute(self, due: Due) -> None:
         try:

@@ -7,6 +7,8 @@ from fairlead_common.events.health import Status
 from fairlead_health.domain.status import Record, StatusSettings, holds
 
 UNWELL = frozenset((Status.DOWN, Status.DEGRADED, Status.UNKNOWN))
+FRESH_S = 10.0
+"""A provider that live traffic has proven well this recently needs no probe."""
 IDLE_S = 2.0
 """Without any success for this long, a provider has too little traffic to wait for the next call."""
 
@@ -53,3 +55,15 @@ def doubtful(record: Record, now: float, settings: StatusSettings) -> bool:
         and record.last_source == "passive"
         and 0 < record.failures_in_row < settings.failures_to_down
     )
+
+
+def needed(status: Status, proven_age_s: float, usual_s: int) -> bool:
+    """Whether a probe would tell anything new.
+
+    Args:
+        proven_age_s: how long ago live traffic was answered; infinite when it never was.
+        usual_s: the interval of the provider's probes.
+    """
+    if status is Status.MAINTENANCE:
+        return False
+    return status is not Status.HEALTHY or proven_age_s >= min(FRESH_S, usual_s)
