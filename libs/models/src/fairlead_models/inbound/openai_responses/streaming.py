@@ -71,7 +71,12 @@ class StreamRenderer:
         self._sequence = number if isinstance(number, int) else self._sequence + 1
         response = raw.get("response")
         if isinstance(response, dict):
-            self._body = {**response, "model": self._body["model"]}
+            output = response.get("output")
+            self._body = {
+                **response,
+                "model": self._body["model"],
+                "output": output if isinstance(output, list) else [],
+            }
             raw = {**raw, "response": self._body}
         kind = str(raw.get("type"))
         self._text += text or ""
