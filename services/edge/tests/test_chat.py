@@ -3,8 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import CallState, ErrorClass
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot, Strategy
 from fairlead_edge.http.messages import Request, ResponseWriter
-from fairlead_edge.http.server import serve
-from fairlead_models.providers import ProviderSpec
 from fairlead_models.transport.protocol import Timeouts
 from fairlead_simulator.testing import Running
 
 from tests.support.edge import RunningEdge, edge_here, journalled, spec_of
+from tests.support.upstream import PATIENT, upstream
 from tests.support.waiting import until
 
 CHAT = "/v1/chat/completions"
@@ -32,8 +30,6 @@ MODELS = {
     "mistral": "mistral/mistral-medium-3-5",
     "cohere": "cohere/command-a-03-2025",
 }
-PATIENT = Timeouts(connect_s=10, first_byte_s=30, between_bytes_s=30, total_s=60)
-
 Vendors = Mapping[str, Running]
 
 
@@ -60,22 +56,6 @@ def text_of(stream: list[Any]) -> str:
 async def only_call(edge: RunningEdge) -> Any:
     (call,) = await journalled(edge, 1)
     return call
-
-
-@asynccontextmanager
-async def upstream(
-    handler: Callable[[Request, ResponseWriter], Awaitable[None]], name: str = "openai"
-) -> AsyncIterator[ProviderSpec]:
-    """A provider in this process that answers as ``handler`` does."""
-
-    def reject(status: int, reason: str, path: str) -> tuple[dict[str, str], bytes]:
-        return {}, reason.encode()
-
-    server = await serve(handler, "127.0.0.1", 0, reject=reject)
-    try:
-        yield ProviderSpec(name, "openai", f"http://127.0.0.1:{server.port}", "sk-test", timeouts=PATIENT)
-    finally:
-        await server.drain(0)
 
 
 # the plain case

@@ -8,8 +8,9 @@ from fairlead_edge.counting import EVERY_S, MATERIAL, MAX_TARGETS, TokenRatios
 from fairlead_edge.http.messages import Request, ResponseWriter
 from fairlead_models.tokens import text_tokens
 
-from services.edge.tests.test_chat import CHAT, ask, upstream
+from services.edge.tests.test_chat import CHAT, ask
 from tests.support.edge import edge_here
+from tests.support.upstream import upstream
 
 TARGET = Target("openai", "gpt-5.4-mini")
 PROMPT = "How do I compare providers? " * 20

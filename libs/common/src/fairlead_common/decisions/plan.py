@@ -17,6 +17,8 @@ class Reason(StrEnum):
     """The first choice of the rule."""
     FAILOVER = "failover"
     """Stands in when those before it fail."""
+    RETRY = "retry"
+    """Tried once more after a pause: there is nobody else."""
     HEDGE = "hedge"
     """Tried beside the one before it, whose first token is late."""
     CONTINUATION = "continuation"

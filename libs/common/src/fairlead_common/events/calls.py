@@ -50,7 +50,7 @@ class Attempt(BaseModel):
     retry_after_s: float | None = None
     provider_request_id: str | None = None
     reason: str = "primary"
-    """Why this target was tried: primary, failover, hedge, continuation, panic, half_open."""
+    """Why this target was tried: primary, failover, retry, hedge, continuation, panic, half_open."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_input_tokens: int | None = None

@@ -21,6 +21,7 @@ from fairlead_models.transport.protocol import Timeouts
 from fairlead_edge.dataplane.answers import NoAnswer
 from fairlead_edge.dataplane.budget import RetryBudget
 from fairlead_edge.dataplane.calls import RunningCall
+from fairlead_edge.dataplane.retry import pause_s
 from fairlead_edge.dataplane.spending import Spending
 from fairlead_edge.fleet import Fleet, random_draw, unix_now
 from fairlead_edge.metrics import EdgeMetrics
@@ -98,13 +99,20 @@ class Attempts:
         """Those whose attempt had less time than their provider's row gives them."""
         self._model: str | None = None
 
-    def __iter__(self) -> "Attempts":
+    def __aiter__(self) -> "Attempts":
         return self
 
-    def __next__(self) -> Step:
+    async def __anext__(self) -> Step:
+        step = self._next() or await self._again()
+        if step is None:
+            raise StopAsyncIteration
+        return step
+
+    def _next(self) -> Step | None:
+        """Who is tried now."""
         tried = len(self._call.attempts)
         if tried and (self._stopped() or self._late() or not self._around.budget.allows(tried)):
-            raise StopIteration
+            return None
         if self._plan.more and not self._left:
             self._look_for_more()
         while self._left:
@@ -115,7 +123,20 @@ class Attempts:
                 continue
             if not tried or not self._left or self._may_try(step):
                 return step
-        raise StopIteration
+        return None
+
+    async def _again(self) -> Step | None:
+        """The first target once more, after a pause, when there is nobody else and that may help."""
+        if len(self._call.attempts) != 1 or len(self._errors) != 1 or not self._wanted.failover:
+            return None
+        around, first = self._around, self._call.attempts[0]
+        target, wait_s = Target(first["provider"], first["model"]), pause_s(self._errors[0], random_draw())
+        if wait_s is None or around.budget.spent or self._late(wait_s) or self._too_dear_now(target):
+            return None
+        if not around.fleet.usable(target, unix_now() + wait_s):
+            return None
+        await asyncio.sleep(wait_s)
+        return Step(target, Reason.RETRY)
 
     def keep_to_one_model(self) -> None:
         """Only the first target's model may answer, whoever serves it."""
@@ -123,7 +144,7 @@ class Attempts:
 
     def beside(self, granted: Callable[[], bool]) -> Step | None:
         """Who is asked beside the attempt under way: another provider that is well, if ``granted``; else None."""
-        step = next(self, None)
+        step = self._next()
         if step is None:
             return None
         asked = {each["provider"] for each in self._call.attempts}
@@ -168,9 +189,9 @@ class Attempts:
         """
         return len(self._errors) == 1 and not self._errors[0].retryable
 
-    def _late(self) -> bool:
-        """Less than the shortest attempt is left of the call's time."""
-        return self._call.elapsed_ms / 1000 > self._request_s - LEAST_S
+    def _late(self, wait_s: float = 0.0) -> bool:
+        """Less than the shortest attempt is left of the call's time, ``wait_s`` from now."""
+        return self._call.elapsed_ms / 1000 + wait_s > self._request_s - LEAST_S
 
     def begin(self, step: Step) -> dict[str, Any]:
         """The step is tried now."""

@@ -111,7 +111,7 @@ class Chats:
     async def _first_answer(
         self, request: ChatRequest, call: RunningCall, attempts: Attempts
     ) -> tuple[Answer, Step]:
-        for step in attempts:
+        async for step in attempts:
             attempt = attempts.begin(step)
             client = self._clients[step.target.provider]
             try:

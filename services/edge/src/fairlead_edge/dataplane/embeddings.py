@@ -56,7 +56,7 @@ class Embeddings:
         )
         attempts = self._runner.attempts(call, wanted, timeout_s(http.headers))
         attempts.keep_to_one_model()
-        for step in attempts:
+        async for step in attempts:
             attempt = attempts.begin(step)
             client = self._clients[step.target.provider]
             try:

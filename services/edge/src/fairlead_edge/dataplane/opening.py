@@ -116,7 +116,7 @@ class Openings:
     async def first(self, opening: Opening) -> Part:
         """The answer's first part, hedged where that is due. Raises NoAnswer when nobody gives a token."""
         self._hedging.earn()
-        for step in opening.attempts:
+        async for step in opening.attempts:
             begun = Begun(step, opening.attempts.begin(step))
             patience_s = self._hedging.patience_s(step.target)
             if patience_s is None:
@@ -129,7 +129,7 @@ class Openings:
 
     async def next(self, opening: Opening) -> Part:
         """A part that goes on with an answer. Raises NoAnswer when nobody gives a token."""
-        for planned in opening.attempts:
+        async for planned in opening.attempts:
             step = replace(planned, reason=Reason.CONTINUATION)
             part = await self._tried(opening, Begun(step, opening.attempts.begin(step)))
             if part is not None:
