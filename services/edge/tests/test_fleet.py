@@ -151,7 +151,7 @@ async def test_a_bad_snapshot_keeps_the_former_in_memory_and_on_disk(
         await until(partial(_holds, stored, key))
     for known in (followed, loaded(tmp_path)):
         assert planned(known, RouteRequest("auto")).steps[0].target.provider == "google"
-        assert not known.policies[1].enabled
+        assert not known.policies[1].snapshot.enabled
 
 
 def _holds(stored: Path, key: str) -> bool:

@@ -114,6 +114,11 @@ class Fleet:
         """As an edge sees it: None = closed."""
         return self.seen[-1].gates.get(provider) if self.seen else None
 
+    def policy_gate(self, policy: str, target: str) -> str | None:
+        """State of the gate of a workspace's own policy."""
+        gates = self.seen[-1].policies.get(policy, {}) if self.seen else {}
+        return gates[target].state.value if target in gates else None
+
     async def until_gate(self, provider: str, state: str) -> FleetGate | None:
         """The gate, once it is in this state."""
 

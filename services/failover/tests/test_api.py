@@ -21,6 +21,10 @@ def config(**fields: object) -> ops.PutConfig:
     return ops.PutConfig.model_validate({"workspace_id": 1, "config": fields})
 
 
+def rules(**fields: object) -> ops.PutConfig:
+    return config(rules=[{"name": "r", **fields}])
+
+
 async def add_workspace(database: Database, name: str) -> int:
     async with database.transaction() as session:
         found = await (await session.connection()).execute(
@@ -53,7 +57,7 @@ async def test_a_configuration_is_made_read_changed_and_removed_and_edges_follow
         found = await fleet.rpc.call(ops.GET_CONFIG, ONE)
         assert (found.primary_provider, found.enabled) == (None, False)
     async with running(nats_url, postgres_dsn, tmp_path, "another"):  # which has not published it itself
-        await fleet.rpc.call(ops.DELETE_CONFIG, ONE)
+        await fleet.rpc.call(ops.DELETE_CONFIG, ops.DeleteConfig(workspace_id=1))
         await until(lambda: not fleet.policies)
         assert (await fleet.rpc.call(ops.GET_CONFIG, ONE)).version == 0
 
@@ -62,6 +66,28 @@ REFUSED = [
     (config(primary_provider="opnai"), 422, "provider 'opnai' is not configured"),
     (config(fallback_providers=["openai", "opnai"]), 422, "configured are anthropic, mistral, openai"),
     (config(fallback_providers=["openai", "openai"]), 422, "names a provider twice"),
+    (config(primary_provider="openai", fallback_providers=["openai"]), 422, "leads back to the primary"),
+    (rules(primary="openai/gpt-5.4"), 422, r"rules\[0\].chain is empty; name who stands in for"),
+    (
+        rules(chain=["openai/gpt-5.4-minni"]),
+        422,
+        r"rules\[0\].chain\[0\]: .* did you mean openai/gpt-5.4-mini",
+    ),
+    (rules(chain=["class:fasst"]), 422, "did you mean class:fast"),
+    (rules(chain=["opnai"]), 422, r"rules\[0\].chain\[0\]: provider 'opnai' is not configured"),
+    (rules(primary="openai", chain=["openai/gpt-5.4"]), 422, r"chain\[0\]: 'openai/gpt-5.4' leads back"),
+    (rules(chain=["mistral", "mistral"]), 422, r"chain\[1\]: 'mistral' leads back"),
+    (
+        rules(conditions={"providers": ["openai"]}),
+        422,
+        "rule 'r': conditions.providers is not a condition here",
+    ),
+    (rules(conditions={"when": "now >"}), 422, "rule 'r': conditions.when"),
+    (
+        rules(conditions={"when": "request.task == 'code'"}),
+        422,
+        "request.task is known to routing rules only",
+    ),
     (ops.PutConfig(workspace_id=77, config=ops.FailoverConfigIn()), 404, "there is no workspace 77"),
 ]
 
@@ -77,6 +103,38 @@ async def test_a_configuration_that_cannot_be_used_is_refused(
         assert (await fleet.rpc.call(ops.GET_CONFIG, ONE)).version == 0
 
 
+async def test_every_version_is_kept_with_who_and_when_and_can_come_back(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        first = rules(primary="openai/gpt-5.4-mini", chain=["mistral"]).model_copy(
+            update={"changed_by": "anna"}
+        )
+        assert (await fleet.rpc.call(ops.PUT_CONFIG, first)).version == 1
+        await fleet.rpc.call(ops.PUT_CONFIG, config(enabled=False))
+        await fleet.rpc.call(ops.DELETE_CONFIG, ops.DeleteConfig(workspace_id=1, changed_by="bob"))
+        found = (await fleet.rpc.call(ops.VERSIONS, ONE)).versions
+        assert [(each.version, each.action, each.changed_by) for each in found] == [
+            (3, "deleted", "bob"),
+            (2, "changed", None),
+            (1, "changed", "anna"),
+        ]
+        restored = await fleet.rpc.call(ops.RESTORE, ops.RestoreConfig(workspace_id=1, version=1))
+        assert (restored.version, restored.rules[0].chain) == (4, ("mistral",))
+        with pytest.raises(RpcError, match="no version 9") as refused:
+            await fleet.rpc.call(ops.RESTORE, ops.RestoreConfig(workspace_id=1, version=9))
+        assert refused.value.status == 404
+
+
+async def test_a_chain_that_lacks_what_the_primary_can_do_is_warned_about(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        put = rules(primary="openai/gpt-5.4-mini", chain=["mistral/mistral-embed", "anthropic"])
+        warnings = (await fleet.rpc.call(ops.PUT_CONFIG, put)).warnings
+        assert any("rules[0].chain[0]: mistral/mistral-embed lacks" in each for each in warnings)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -84,6 +142,11 @@ async def test_a_configuration_that_cannot_be_used_is_refused(
         {"failover_conditions": {"max_error_rate": 1.5}},
         {"failover_conditions": {"max_latency_ms": 0}},
         {"fallback": ["openai"]},
+        {"rules": [{"name": "r", "chains": []}]},
+        {"rules": [{"name": "r", "triggers": {"error_rat": 0.1}}]},
+        {"rules": [{"name": "r", "triggers": {"error_rate": 2}}]},
+        {"rules": [{"name": "r", "recovery": {"steps": [0.5, 0.1]}}]},
+        {"rules": [{"name": "a/b"}]},
     ],
 )
 def test_a_misspelt_or_impossible_condition_is_no_configuration(fields: dict[str, object]) -> None:

@@ -8,6 +8,7 @@ from fairlead_common.bus.rpc import RpcError
 from fairlead_common.db.database import Database
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import Status
+from fairlead_common.operations import failover as ops
 from fairlead_common.outcomes import ErrorClass
 from fairlead_simulator.testing import Running
 from sqlalchemy import text
@@ -315,3 +316,36 @@ async def test_a_stray_snapshot_is_put_right(
         await fleet.client.jetstream().publish("$KV.failover.fleet", b'{"version": 1}')
         await fleet.until_gate("openai", "closed")
         await fleet.until_gate("openai", "open")
+
+
+async def test_a_workspaces_own_trigger_moves_its_traffic_alone_and_brings_it_back(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    rule = {
+        "name": "careful",
+        "chain": ["mistral"],
+        "triggers": {"consecutive_failures": 2},
+        "recovery": {"hold_s": 1, "step_s": 0.1},
+    }
+    put = ops.PutConfig.model_validate({"workspace_id": 1, "config": {"rules": [rule]}})
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_controller("one")
+        await fleet.rpc.call(ops.PUT_CONFIG, put)
+        await until(lambda: "policy.1" in fleet.policies)
+
+        well = [None] * 20  # so many that the fleet's own breaker does not move
+        await fleet.report("openai", *well, ErrorClass.SERVER_ERROR, ErrorClass.SERVER_ERROR)
+        switched = (await fleet.until_events("switched"))[0]
+        assert isinstance(switched, FailoverSwitched)
+        assert (switched.from_target, switched.to_target, switched.cause) == (
+            OPENAI,
+            "mistral",
+            "consecutive_failures",
+        )
+        assert switched.gate == f"@1/careful@{OPENAI}"
+        assert switched.evidence[0].detail == "2 calls in a row failed"
+        await until(lambda: fleet.policy_gate("1/careful", OPENAI) == "closed")
+        assert fleet.gate(OPENAI) is None
+        _, recovered = await fleet.until_events("switched", "recovered")
+        assert isinstance(recovered, FailoverRecovered)
+        assert recovered.switched_event_id == switched.event_id

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fairlead_common.decisions.conditions import ConditionError, compile_conditions
 from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacity, Plan, Reason, RouteRequest
+from fairlead_common.decisions.policies import CompiledPolicy, compile_policy
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.table import CompiledTable, compile_table
 from fairlead_common.decisions.targets import Candidate, Measured, Target
@@ -28,7 +29,7 @@ def plan(
     *,
     request: RouteRequest = REQUEST,
     candidates: tuple[Candidate, ...] = CANDIDATES,
-    policy: PolicySnapshot | None = None,
+    policy: CompiledPolicy | None = None,
     table: CompiledTable = EMPTY,
     draw: float = 0.5,
 ) -> Plan:
@@ -46,8 +47,8 @@ def table(strategy: Strategy, **conditions: Any) -> CompiledTable:
     return compile_table(RoutesSnapshot(workspace_id=1, version=7, rules=(rule,)))
 
 
-def policy(**fields: Any) -> PolicySnapshot:
-    return PolicySnapshot(workspace_id=1, version=1, **fields)
+def policy(**fields: Any) -> CompiledPolicy:
+    return compile_policy(PolicySnapshot(workspace_id=1, version=1, **fields))
 
 
 def test_what_was_named_comes_first() -> None:

@@ -18,6 +18,7 @@ from fairlead_common.decisions.breaker import FRESH, BreakerSettings, BreakerSta
 from fairlead_common.decisions.budgets import budget_of
 from fairlead_common.decisions.explain import Explanation, explain
 from fairlead_common.decisions.plan import Budget, FleetView, GateState, NoCapacity, Plan, RouteRequest
+from fairlead_common.decisions.policies import CompiledPolicy, compile_policy
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.scores import UNMEASURED, expected_cost_usd
@@ -40,7 +41,7 @@ from nats.aio.client import Client
 
 from fairlead_edge.affinity import Affinity
 from fairlead_edge.counting import TokenRatios
-from fairlead_edge.gates import NO_GATES, Gates, gates_of
+from fairlead_edge.gates import NO_GATES, NO_POLICY_GATES, Gates, gates_of
 from fairlead_edge.headroom import Headroom
 from fairlead_edge.spending import Spending
 
@@ -85,7 +86,7 @@ class Fleet:
         self._settings: dict[int, WorkspaceSettings] = {}
         self.tables: dict[int, CompiledTable] = {}
         self.qualities: dict[int, QualityTable] = {}
-        self.policies: dict[int, PolicySnapshot] = {}
+        self.policies: dict[int, CompiledPolicy] = {}
         self.drills: tuple[LiveDrill, ...] = ()
         """Faults that are to be injected on purpose; some may be over."""
         self._status: dict[str, str] = {}
@@ -212,6 +213,9 @@ class Fleet:
             status=NOTHING_KNOWN if alone else self._status,
             fleet_gates=NO_GATES.providers if alone else self._gates.providers,
             target_gates=NO_GATES.targets if alone else self._gates.targets,
+            policy_gates=NO_POLICY_GATES
+            if alone
+            else self._gates.policies.get(workspace_id, NO_POLICY_GATES),
             local_gates=local,
             measured=self._measured,
             in_flight=self.in_flight,
@@ -346,12 +350,14 @@ class Fleet:
 
     def _failover_changed(self, key: str) -> None:
         self.policies = {
-            each.workspace_id: each for each in self.failover.values() if isinstance(each, PolicySnapshot)
+            each.snapshot.workspace_id: each
+            for each in self.failover.values()
+            if isinstance(each, CompiledPolicy)
         }
         self.drills = tuple(each for each in self.failover.values() if isinstance(each, LiveDrill))
         before, now = self._gates, self.clock()
         fleet = next((each for each in self.failover.values() if isinstance(each, FleetSnapshot)), None)
-        self._gates = gates_of(fleet.gates, now) if fleet is not None else NO_GATES
+        self._gates = gates_of(fleet.gates, now, fleet.policies) if fleet is not None else NO_GATES
         for target in [target for target in self._unwell if before.closed_to(target)]:
             if not self._gates.closed_to(target):
                 self._keep(target, FRESH)  # what the fleet's trial has shown need not be found out here again
@@ -399,13 +405,13 @@ def _quality(data: bytes) -> tuple[int, QualityTable]:
     return snapshot.workspace_id, snapshot.table()
 
 
-def _failover(data: bytes) -> PolicySnapshot | FleetSnapshot | LiveDrill:
-    """A value of the ``failover`` bucket, whose keys hold three kinds."""
+def _failover(data: bytes) -> CompiledPolicy | FleetSnapshot | LiveDrill:
+    """A value of the ``failover`` bucket, whose keys hold three kinds. Raises ValueError for what cannot be used."""
     found = orjson.loads(data)
     if "drill_id" in found:
         return LiveDrill.model_validate_json(data)
     if "workspace_id" in found:
-        return PolicySnapshot.model_validate_json(data)
+        return compile_policy(PolicySnapshot.model_validate_json(data))
     return FleetSnapshot.model_validate_json(data)
 
 

@@ -1,7 +1,7 @@
 """The fleet's gates as this edge holds them: by provider and by target, holds ending at their time by themselves."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fairlead_common.decisions.plan import Gate
 from fairlead_common.decisions.targets import Target
@@ -14,13 +14,15 @@ class Gates:
 
     providers: Mapping[str, Gate] = field(default_factory=dict)
     targets: Mapping[Target, Gate] = field(default_factory=dict)
+    policies: Mapping[int, Mapping[str, Mapping[Target, Gate]]] = field(default_factory=dict)
+    """workspace to rule of its policy to the gates that the rule's triggers have moved."""
     published: Mapping[str, FleetGate] = field(default_factory=dict)
     ends_at: float = float("inf")
     """Unix time at which the next hold ends."""
 
     def at(self, now: float) -> "Gates":
         """As they are at ``now``, though nobody may have published that a hold has ended."""
-        return self if now < self.ends_at else gates_of(self.published, now)
+        return self if now < self.ends_at else replace(gates_of(self.published, now), policies=self.policies)
 
     def closed_to(self, target: Target) -> bool:
         """True when the fleet sends nothing to ``target``."""
@@ -31,9 +33,14 @@ class Gates:
 
 
 NO_GATES = Gates()
+NO_POLICY_GATES: Mapping[str, Mapping[Target, Gate]] = {}
 
 
-def gates_of(published: Mapping[str, FleetGate], now: float) -> Gates:
+def gates_of(
+    published: Mapping[str, FleetGate],
+    now: float,
+    policies: Mapping[str, Mapping[str, FleetGate]] | None = None,
+) -> Gates:
     """The gates of a snapshot at ``now`` (Unix seconds), without those whose hold has ended."""
     ends = {
         key: each.hold_until.timestamp() for key, each in published.items() if each.hold_until is not None
@@ -43,13 +50,28 @@ def gates_of(published: Mapping[str, FleetGate], now: float) -> Gates:
     for key, found in published.items():
         if ends.get(key, float("inf")) <= now:
             continue
-        retry_at = found.retry_at.timestamp() if found.retry_at is not None else None
-        gate = Gate(found.state, found.share, retry_at, found.hold == "pin")
+        gate = _gate(found)
         provider, _, model = key.partition("/")
         if model:
             targets[Target(provider, model)] = gate
         else:
             providers[provider] = gate
-    return Gates(
-        providers, targets, published, min((end for end in ends.values() if end > now), default=float("inf"))
-    )
+    ends_at = min((end for end in ends.values() if end > now), default=float("inf"))
+    return Gates(providers, targets, _of_policies(policies or {}), published, ends_at)
+
+
+def _of_policies(
+    published: Mapping[str, Mapping[str, FleetGate]],
+) -> Mapping[int, Mapping[str, Mapping[Target, Gate]]]:
+    found: dict[int, dict[str, Mapping[Target, Gate]]] = {}
+    for key, gates in published.items():
+        workspace_id, _, rule = key.partition("/")
+        found.setdefault(int(workspace_id), {})[rule] = {
+            Target(*name.split("/", 1)): _gate(gate) for name, gate in gates.items()
+        }
+    return found
+
+
+def _gate(found: FleetGate) -> Gate:
+    retry_at = found.retry_at.timestamp() if found.retry_at is not None else None
+    return Gate(found.state, found.share, retry_at, found.hold == "pin")

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from fairlead_common.bus.rpc import Empty, RpcError
 from fairlead_common.decisions.gates import HoldKind
@@ -10,6 +11,7 @@ from fairlead_common.operations import failover as ops
 from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot
 from fairlead_common.snapshots.loop import SnapshotLoop
 from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_models.catalog.catalog import Catalog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
@@ -17,6 +19,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from fairlead_failover.acts import ACT_SUBJECT, Act
+from fairlead_failover.checks import Refused, check
 from fairlead_failover.controller import FLEET_KEY, JOB
 from fairlead_failover.records import policy_of
 from fairlead_failover.store import FailoverStore
@@ -30,12 +33,18 @@ class FailoverApi:
     """One method per operation."""
 
     def __init__(
-        self, client: Client, store: FailoverStore, policies: SnapshotLoop, providers: frozenset[str]
+        self,
+        client: Client,
+        store: FailoverStore,
+        policies: SnapshotLoop,
+        providers: frozenset[str],
+        catalog: Callable[[], Catalog],
     ) -> None:
         self._client = client
         self._store = store
         self._policies = policies
         self._providers = providers
+        self._catalog = catalog
         self._fleet = SnapshotPublisher(client, "failover")
         self._status = SnapshotPublisher(client, "provider-status")
         self._leases = SnapshotPublisher(client, "leases")
@@ -49,29 +58,39 @@ class FailoverApi:
 
     async def put_config(self, request: ops.PutConfig) -> ops.FailoverConfig:
         """Create or replace."""
-        config = request.config
-        for name in (config.primary_provider, *config.fallback_providers):
-            if name is not None and name not in self._providers:
-                known = ", ".join(sorted(self._providers))
-                raise RpcError(
-                    422, "unknown_provider", f"provider '{name}' is not configured; configured are {known}"
-                )
-        if len(set(config.fallback_providers)) != len(config.fallback_providers):
-            raise RpcError(422, "duplicate_provider", "fallback_providers names a provider twice")
         try:
-            row = await self._store.put_config(request.workspace_id, config)
+            warnings = check(request.config, self._catalog(), self._providers)
+        except Refused as error:
+            raise RpcError(422, error.code, str(error)) from error
+        try:
+            row = await self._store.put_config(request.workspace_id, request.config, request.changed_by)
         except IntegrityError as error:
             raise RpcError(
                 404, "unknown_workspace", f"there is no workspace {request.workspace_id}"
             ) from error
         await self._policies.poke(self._client)
-        return _config(row)
+        return _config(row).model_copy(update={"warnings": warnings})
 
-    async def delete_config(self, request: ops.OfWorkspace) -> Empty:
+    async def delete_config(self, request: ops.DeleteConfig) -> Empty:
         """Back to the defaults."""
-        await self._store.delete_config(request.workspace_id)
+        await self._store.delete_config(request.workspace_id, request.changed_by)
         await self._policies.poke(self._client)
         return Empty()
+
+    async def versions(self, request: ops.OfWorkspace) -> ops.ConfigVersions:
+        """Who changed what, and when."""
+        rows = await self._store.versions(request.workspace_id)
+        return ops.ConfigVersions(versions=[ops.ConfigVersion.model_validate(dict(row)) for row in rows])
+
+    async def restore(self, request: ops.RestoreConfig) -> ops.FailoverConfig:
+        """A former version again, checked against what is there now."""
+        rows = await self._store.versions(request.workspace_id, request.version)
+        if not rows:
+            text = f"there is no version {request.version} of the failover configuration"
+            raise RpcError(404, "unknown_version", text)
+        former = ops.ConfigVersion.model_validate(dict(rows[0])).config
+        put = ops.PutConfig(workspace_id=request.workspace_id, config=former, changed_by=request.changed_by)
+        return await self.put_config(put)
 
     async def state(self, request: Empty) -> ops.FailoverState:
         """From the snapshots, so that any replica can answer, with or without a database."""

@@ -11,13 +11,13 @@ from fairlead_common.operations import drills as drill_ops
 from fairlead_common.operations import failover as ops
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.loop import SnapshotLoop
-from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import built_in, declared
 from fairlead_models.client import Clients
 from fairlead_models.providers import load_providers
 from fairlead_models.transport.http1 import Http1Transport
 
 from fairlead_failover.api import FailoverApi, Policies
+from fairlead_failover.catalog import CatalogNow
 from fairlead_failover.controller import Controller
 from fairlead_failover.drills import Drills
 from fairlead_failover.probes import Budget, Prober
@@ -33,7 +33,7 @@ async def wire(runtime: Runtime) -> None:
     transport = Http1Transport()
     runtime.on_stop(transport.close)
     now = datetime.now(UTC)
-    catalog = Catalog([*built_in(now), *declared(specs, now)], providers)
+    catalog = CatalogNow([*built_in(now), *declared(specs, now)], providers)
     store = FailoverStore(runtime.database)
     relay = OutboxRelay(runtime.database, "failover", runtime.publisher.send)
     prober = Prober(
@@ -47,11 +47,13 @@ async def wire(runtime: Runtime) -> None:
     controller = Controller(runtime.client, store, runtime.owner, providers, gates, prober, relay.wake)
     policies = Policies(runtime.client, store)
     loop = SnapshotLoop("failover.policies", runtime.owner, policies.publish)
-    api = FailoverApi(runtime.client, store, loop, providers)
+    api = FailoverApi(runtime.client, store, loop, providers, catalog)
     drills = Drills(runtime.client, providers)
     answer(runtime.broker, ops.GET_CONFIG, api.get_config)
     answer(runtime.broker, ops.PUT_CONFIG, api.put_config)
     answer(runtime.broker, ops.DELETE_CONFIG, api.delete_config)
+    answer(runtime.broker, ops.VERSIONS, api.versions)
+    answer(runtime.broker, ops.RESTORE, api.restore)
     answer(runtime.broker, ops.STATE, api.state)
     answer(runtime.broker, ops.HOLD, api.hold)
     answer(runtime.broker, ops.RELEASE, api.release)
@@ -61,5 +63,6 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, drill_ops.DRILLS, drills.going_on)
     answer(runtime.broker, drill_ops.END_DRILL, drills.end)
     runtime.spawn(controller.run)
+    runtime.spawn(partial(catalog.follower.follow, runtime.client))
     runtime.spawn(partial(loop.run, runtime.client))
     runtime.spawn(relay.run)

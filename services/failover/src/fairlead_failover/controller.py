@@ -6,6 +6,7 @@ provider. The snapshot carries what may not be saved yet, so that the next contr
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections import deque
@@ -19,12 +20,13 @@ from fairlead_common.bus.redelivery import is_away
 from fairlead_common.decisions.gates import CallSeen, GateRecord, GateSettings, Observation, StatusSeen, Tick
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
+from fairlead_common.decisions.triggers import Outcome
 from fairlead_common.events.calls import Attempt
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.leases import Held, Lease
 from fairlead_common.outcomes import ErrorClass
 from fairlead_common.service import retrying
-from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot, UnsavedGate
+from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot, PolicySnapshot, UnsavedGate
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from nats.aio.client import Client
@@ -34,14 +36,23 @@ from nats.errors import Error as NatsError
 from fairlead_failover.acts import ACT_SUBJECT, Act
 from fairlead_failover.domain import MAX_GATES, OUT, Moved, observe, observe_call, without_idle
 from fairlead_failover.probes import Prober
-from fairlead_failover.records import from_snapshot, policy_of, switch_to_snapshot, to_snapshot
+from fairlead_failover.records import (
+    from_snapshot,
+    policy_records,
+    policy_switch,
+    switch_to_snapshot,
+    to_snapshot,
+)
 from fairlead_failover.store import FailoverStore
-from fairlead_failover.switches import FailoverEvent, recovered, switched
+from fairlead_failover.switches import events_of
+from fairlead_failover.watch import Guarded, PolicyMoved, PolicyWatch, gates_by_policy
 
 logger = logging.getLogger(__name__)
 
 JOB: Final = "failover.controller"
 TICK_S: Final = 0.2
+JUDGE_S: Final = 1.0
+"""Triggers are looked at this often, beside after each call."""
 VERIFY_S: Final = 5.0
 """The snapshot in the bucket is compared with ours this often."""
 BEGIN_S: Final = 2.0
@@ -90,6 +101,9 @@ class Controller:
         self._status = SnapshotFollower(
             "provider-status", ProviderStatus.model_validate_json, on_change=self._status_changed
         )
+        self._watch = PolicyWatch()
+        self._policies = SnapshotFollower("failover", policy_or_none, on_change=self._policies_changed)
+        self._judged_at = 0.0
         self._recent = {name: deque[tuple[Target, CallSeen]](maxlen=REMEMBERED) for name in self._providers}
         self._records: dict[str, GateRecord] = {}
         self._unsaved: list[UnsavedGate] = []
@@ -104,6 +118,7 @@ class Controller:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._frames.follow(self._client))
             group.create_task(self._status.follow(self._client))
+            group.create_task(self._policies.follow(self._client))
             group.create_task(self._lease.run(self._control))
 
     async def _control(self, held: Held) -> None:
@@ -159,6 +174,10 @@ class Controller:
                 records[record.key] = record
         sequences = {record.key: record.sequence for record in saved}
         self._version, self._told = snapshot.version, Told()
+        records |= policy_records(snapshot.policies, saved)
+        self._watch.records = {
+            guarded: each for key, each in records.items() if (guarded := Guarded.of(key)) is not None
+        }
         known = {key: each for key, each in records.items() if key.partition("/")[0] in self._providers}
         self._records = {**{name: GateRecord(name) for name in self._providers}, **known}
         self._unsaved = [
@@ -195,6 +214,18 @@ class Controller:
                     self._recent[attempt.provider].append((target, seen))
                     if self._controlling:
                         self._move(observe_call(self._records, target, seen, now, self._settings))
+                        self._watch_call(target, outcome_of(attempt, seen), now)
+
+    def _watch_call(self, target: Target, outcome: Outcome, now: float) -> None:
+        self._move_policies(self._watch.hear(target, outcome, now))
+        self._move_policies(self._watch.judge(self._said(), now, (target,)))
+
+    def _said(self) -> dict[str, str]:
+        return {name: self._records[name].status for name in self._providers}
+
+    def _policies_changed(self, key: str) -> None:
+        found = (each for each in self._policies.values() if each is not None)
+        self._watch.policies = {each.workspace_id: each for each in found}
 
     async def _act(self, message: Msg) -> None:
         """An operator's hand. The answer comes when the edges have been told."""
@@ -221,6 +252,9 @@ class Controller:
         ]
         for key in moving:
             self._observe(key, Tick(), now)
+        if now - self._judged_at >= JUDGE_S:
+            self._judged_at = now
+            self._move_policies(self._watch.judge(self._said(), now))
 
     def _half_open(self) -> list[GateRecord]:
         """Gates that wait for a trial, and whose trial is not under way."""
@@ -250,11 +284,25 @@ class Controller:
             self._records[each.record.key] = each.record
         for record, switch in ((each.record, each.switch) for each in moved if each.changed):
             logger.warning("%s: %s (%.0f%%): %s", record.key, record.state, record.share * 100, record.reason)
-            out = tuple(key for key, gate in self._records.items() if gate.state in OUT)
-            told = switch_to_snapshot(switch, out, self._version + 1) if switch is not None else None
+            told = None
+            if switch is not None:
+                told = switch_to_snapshot(switch, self._out(), self._version + 1, record.reason)
             self._keep(UnsavedGate(provider=record.key, gate=to_snapshot(record), switch=told))
             self._told.changes += 1
             self._changed.set()
+
+    def _move_policies(self, moved: Sequence[PolicyMoved]) -> None:
+        """The same for the gates of workspaces' own policies."""
+        for each in moved:
+            record = each.record
+            logger.warning("%s: %s (%.0f%%): %s", record.key, record.state, record.share * 100, record.reason)
+            told = policy_switch(each, self._out(), self._version + 1)
+            self._keep(UnsavedGate(provider=record.key, gate=to_snapshot(record), switch=told))
+            self._told.changes += 1
+            self._changed.set()
+
+    def _out(self) -> tuple[str, ...]:
+        return tuple(key for key, gate in self._records.items() if gate.state in OUT)
 
     def _keep(self, change: UnsavedGate) -> None:
         """A later change of a gate stands for the earlier ones, unless the log must tell of them."""
@@ -306,6 +354,10 @@ class Controller:
             gates={key: gate for key, gate in moved.items() if _concerns_edges(gate)},
             closed={key: gate for key, gate in moved.items() if not _concerns_edges(gate)},
             unsaved=tuple(self._unsaved),
+            policies={
+                policy: {name: to_snapshot(record) for name, record in gates.items()}
+                for policy, gates in gates_by_policy(self._watch.records.items()).items()
+            },
         )
 
     async def _save(self) -> None:
@@ -315,7 +367,7 @@ class Controller:
                 await self._news.wait_for(self._may_save)
             change = self._unsaved[0]
             try:
-                await self._store.save(change.provider, change.gate, await self._events(change))
+                await self._store.save(change.provider, change.gate, await events_of(change, self._store))
             except Exception as error:
                 if not is_away(error):
                     raise
@@ -328,15 +380,6 @@ class Controller:
     def _may_save(self) -> bool:
         return bool(self._unsaved) and self._told.published == self._told.changes
 
-    async def _events(self, change: UnsavedGate) -> list[FailoverEvent]:
-        if change.switch is None:
-            return []
-        if change.switch.kind == "recovered":
-            keys = [change.provider, *change.switch.models]
-            return recovered(change.switch, await self._store.open_switches(keys))
-        policies = {row["workspace_id"]: policy_of(row) for row in await self._store.configs()}
-        return switched(change.provider, change.switch, policies, await self._store.workspaces())
-
 
 def seen_of(attempt: Attempt, ended_at: float) -> CallSeen | None:
     """What an attempt says of its target; None = nothing: a caller's own error, or a model that does not exist."""
@@ -346,6 +389,19 @@ def seen_of(attempt: Attempt, ended_at: float) -> CallSeen | None:
     if error is ErrorClass.NOT_FOUND or (error is not None and not error.counts_against_provider):
         return None
     return CallSeen(error is None, ended_at)
+
+
+def outcome_of(attempt: Attempt, seen: CallSeen) -> Outcome:
+    """What triggers see of an attempt."""
+    return Outcome(seen.ended_at or 0.0, attempt.error_class, attempt.duration_ms, attempt.ttft_ms)
+
+
+def policy_or_none(data: bytes) -> PolicySnapshot | None:
+    """A value of the ``failover`` bucket; None for its other kinds. Raises ValueError."""
+    found = json.loads(data)
+    if "workspace_id" not in found or "drill_id" in found:
+        return None
+    return PolicySnapshot.model_validate_json(data)
 
 
 def _concerns_edges(gate: FleetGate) -> bool:

@@ -6,7 +6,7 @@ health, the figures and the replicas on stand-by learn of it too.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -59,7 +59,7 @@ class Prober:
     def __init__(
         self,
         clients: Mapping[str, ProviderClient],
-        catalog: Catalog,
+        catalog: Callable[[], Catalog],
         publisher: JetStreamPublisher,
         source: str,
         budget: Budget,
@@ -82,9 +82,9 @@ class Prober:
     def _cheapest(self, provider: str) -> Target | None:
         priced = [
             (price.output if price is not None and price.output is not None else float("inf"), target)
-            for target, entry in self._catalog.entries.items()
+            for target, entry in self._catalog().entries.items()
             if target.provider == provider and entry.embedding is None
-            for price in (self._catalog.price(target),)
+            for price in (self._catalog().price(target),)
         ]
         return min(priced)[1] if priced else None
 
@@ -96,7 +96,7 @@ class Prober:
             usage = await self._ask(target)
         except ProviderError as failed:
             error = failed
-        cost = cost_usd(usage, self._catalog.price(target)) if error is None else None
+        cost = cost_usd(usage, self._catalog().price(target)) if error is None else None
         self._budget = self._budget.spend(cost, time.time())
         attempt = Attempt(
             provider=target.provider,
@@ -135,7 +135,7 @@ class Prober:
             logger.warning("a trial of %s is lost: %s", target, type(failure).__name__)
 
     async def _ask(self, target: Target) -> Usage:
-        client, entry = self._clients[target.provider], self._catalog.entries.get(target)
+        client, entry = self._clients[target.provider], self._catalog().entries.get(target)
         if entry is not None and entry.embedding is not None:
             request = EmbeddingRequest(target.model, ["ok"])
             return (await client.embed(request, target.model, TIMEOUTS)).response.usage

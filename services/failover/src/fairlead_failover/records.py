@@ -1,11 +1,14 @@
 """A gate in the forms it takes: the controller's record, the snapshot's value, the table's row."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from fairlead_common.decisions.gates import Cause, GateRecord, Hold, HoldKind, Switch
 from fairlead_common.decisions.plan import GateState
-from fairlead_common.snapshots.failover import FleetGate, FleetSwitch, PolicySnapshot
+from fairlead_common.snapshots.failover import FleetGate, FleetSwitch, PolicyRule, PolicySnapshot
 from sqlalchemy import RowMapping
+
+from fairlead_failover.watch import PolicyMoved
 
 
 def to_snapshot(record: GateRecord) -> FleetGate:
@@ -56,7 +59,7 @@ def from_row(row: RowMapping) -> GateRecord:
     return from_snapshot(row["key"], FleetGate.model_validate(row["detail"]))
 
 
-def switch_to_snapshot(switch: Switch, out: tuple[str, ...], version: int) -> FleetSwitch:
+def switch_to_snapshot(switch: Switch, out: tuple[str, ...], version: int, evidence: str = "") -> FleetSwitch:
     """A switch with what was known when it happened."""
     return FleetSwitch(
         kind=switch.kind,
@@ -67,7 +70,35 @@ def switch_to_snapshot(switch: Switch, out: tuple[str, ...], version: int) -> Fl
         models=switch.models,
         out=out,
         version=version,
+        evidence=evidence,
     )
+
+
+def policy_switch(moved: PolicyMoved, out: tuple[str, ...], version: int) -> FleetSwitch | None:
+    """What one workspace must be told of a gate of its own policy."""
+    if moved.switch is None:
+        return None
+    told = switch_to_snapshot(moved.switch, out, version)
+    return told.model_copy(
+        update={
+            "workspace_id": moved.guarded.workspace_id,
+            "evidence": moved.evidence,
+            "samples": moved.samples or None,
+        }
+    )
+
+
+def policy_records(
+    published: Mapping[str, Mapping[str, FleetGate]], saved: Iterable[GateRecord]
+) -> dict[str, GateRecord]:
+    """Gates of policies by their keys: the newer of what was published and what was saved."""
+    found = {each.key: each for each in saved if each.key.startswith("@")}
+    for policy, gates in published.items():
+        for target, gate in gates.items():
+            key = f"@{policy}@{target}"
+            if key not in found or found[key].sequence <= gate.sequence:
+                found[key] = from_snapshot(key, gate)
+    return found
 
 
 def policy_of(row: RowMapping) -> PolicySnapshot:
@@ -79,6 +110,7 @@ def policy_of(row: RowMapping) -> PolicySnapshot:
         primary_provider=row["primary_provider"],
         fallback_providers=tuple(row["fallback_providers"]),
         conditions=row["failover_conditions"],
+        rules=tuple(PolicyRule.model_validate(rule) for rule in row["rules"]),
     )
 
 

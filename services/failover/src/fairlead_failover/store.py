@@ -14,11 +14,14 @@ from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fairlead_failover.records import from_row
-from fairlead_failover.switches import FailoverEvent
 
-CONFIG = (
-    "workspace_id, primary_provider, fallback_providers, failover_conditions, enabled, version, updated_at"
+FailoverEvent = FailoverSwitched | FailoverRecovered
+CONFIG = "workspace_id, primary_provider, fallback_providers, failover_conditions, enabled, rules, version, updated_at"
+DOCUMENT = (
+    "jsonb_build_object('primary_provider', primary_provider, 'fallback_providers', fallback_providers,"
+    " 'failover_conditions', failover_conditions, 'enabled', enabled, 'rules', rules)"
 )
+NEXT_VERSION = "(SELECT coalesce(max(version), 0) + 1 FROM failover_config_version WHERE workspace_id = :id)"
 
 
 class FailoverStore:
@@ -42,27 +45,58 @@ class FailoverStore:
         )
         return rows[0] if rows else None
 
-    async def put_config(self, workspace_id: int, config: FailoverConfigIn) -> RowMapping:
-        """Create or replace; the version grows. Raises IntegrityError for an unknown workspace."""
+    async def put_config(
+        self, workspace_id: int, config: FailoverConfigIn, changed_by: str | None
+    ) -> RowMapping:
+        """Create or replace, and keep the version. Raises IntegrityError for an unknown workspace."""
         conditions = config.failover_conditions.model_dump(exclude_none=True)
-        rows = await self._rows(
-            "INSERT INTO failover_config (workspace_id, primary_provider, fallback_providers, failover_conditions, enabled)"
-            " VALUES (:id, :primary, CAST(:fallback AS jsonb), CAST(:conditions AS jsonb), :enabled)"
-            " ON CONFLICT (workspace_id) DO UPDATE SET primary_provider = excluded.primary_provider,"
-            " fallback_providers = excluded.fallback_providers, failover_conditions = excluded.failover_conditions,"
-            " enabled = excluded.enabled, version = failover_config.version + 1, updated_at = now()"
-            f" RETURNING {CONFIG}",
-            id=workspace_id,
-            primary=config.primary_provider,
-            fallback=json.dumps(config.fallback_providers),
-            conditions=json.dumps(conditions),
-            enabled=config.enabled,
-        )
+        async with self._database.transaction() as session:
+            await _lock(session, workspace_id)
+            rows = await _execute(
+                session,
+                "WITH put AS (INSERT INTO failover_config"
+                " (workspace_id, primary_provider, fallback_providers, failover_conditions, enabled, rules, version)"
+                " VALUES (:id, :primary, CAST(:fallback AS jsonb), CAST(:conditions AS jsonb), :enabled,"
+                f" CAST(:rules AS jsonb), {NEXT_VERSION})"
+                " ON CONFLICT (workspace_id) DO UPDATE SET primary_provider = excluded.primary_provider,"
+                " fallback_providers = excluded.fallback_providers, failover_conditions = excluded.failover_conditions,"
+                " enabled = excluded.enabled, rules = excluded.rules, version = excluded.version, updated_at = now()"
+                " RETURNING *), kept AS (INSERT INTO failover_config_version"
+                " (workspace_id, version, action, config, changed_by)"
+                f" SELECT workspace_id, version, 'changed', {DOCUMENT}, :changed_by FROM put)"
+                f" SELECT {CONFIG} FROM put",
+                id=workspace_id,
+                primary=config.primary_provider,
+                fallback=json.dumps(config.fallback_providers),
+                conditions=json.dumps(conditions),
+                enabled=config.enabled,
+                rules=json.dumps([rule.model_dump(mode="json", exclude_none=True) for rule in config.rules]),
+                changed_by=changed_by,
+            )
         return rows[0]
 
-    async def delete_config(self, workspace_id: int) -> None:
+    async def delete_config(self, workspace_id: int, changed_by: str | None) -> None:
         """Back to the defaults; nothing happens when there is none."""
-        await self._rows("DELETE FROM failover_config WHERE workspace_id = :id", id=workspace_id)
+        async with self._database.transaction() as session:
+            await _lock(session, workspace_id)
+            await _execute(
+                session,
+                "WITH gone AS (DELETE FROM failover_config WHERE workspace_id = :id RETURNING *)"
+                " INSERT INTO failover_config_version (workspace_id, version, action, config, changed_by)"
+                f" SELECT workspace_id, {NEXT_VERSION}, 'deleted', {DOCUMENT}, :changed_by FROM gone",
+                id=workspace_id,
+                changed_by=changed_by,
+            )
+
+    async def versions(self, workspace_id: int, version: int | None = None) -> list[RowMapping]:
+        """Kept versions, newest first: all, or one."""
+        return await self._rows(
+            "SELECT version, action, config, changed_by, changed_at FROM failover_config_version"
+            " WHERE workspace_id = :id AND (CAST(:version AS int) IS NULL OR version = :version)"
+            " ORDER BY version DESC LIMIT 200",
+            id=workspace_id,
+            version=version,
+        )
 
     async def workspaces(self) -> list[int]:
         """Ids of all workspaces."""
@@ -102,8 +136,9 @@ class FailoverStore:
         return await self._rows(
             "SELECT DISTINCT ON (workspace_id, from_target) workspace_id, event_id, from_target, to_target"
             " FROM failover_event AS switched"
-            " WHERE kind = 'switched' AND from_target = ANY(:keys) AND NOT EXISTS (SELECT FROM failover_event"
-            " WHERE switched_event_id = switched.event_id) ORDER BY workspace_id, from_target, occurred_at DESC",
+            " WHERE kind = 'switched' AND coalesce(payload->>'gate', from_target) = ANY(:keys)"
+            " AND NOT EXISTS (SELECT FROM failover_event WHERE switched_event_id = switched.event_id)"
+            " ORDER BY workspace_id, from_target, occurred_at DESC",
             keys=list(keys),
         )
 
@@ -137,6 +172,11 @@ class FailoverStore:
             " WHERE workspace_id = :id AND occurred_at > now() - interval '30 days' GROUP BY 1, 2",
             id=workspace_id,
         )
+
+
+async def _lock(session: AsyncSession, workspace_id: int) -> None:
+    """One change of a workspace's configuration at a time."""
+    await _execute(session, "SELECT pg_advisory_xact_lock(hashtext('failover_config'), :id)", id=workspace_id)
 
 
 async def _execute(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:

@@ -109,8 +109,8 @@ ROLES: Final = (
         hears=(CALLS, STATUS),
         replays=("CALLS", "STATUS"),
         owns=("failover",),
-        follows=("provider-status", "failover"),
-        asks=("failover",),
+        follows=("provider-status", "failover", "catalog"),
+        asks=("failover", "comparison"),
     ),
     Role(
         "routing",

@@ -11,10 +11,10 @@ from fairlead_common.decisions.conditions import compile_conditions
 from fairlead_common.decisions.expressions import Expression, Verdict, evaluate
 from fairlead_common.decisions.facts import facts_of
 from fairlead_common.decisions.plan import Choice, FleetView, NoCapacity, Plan, RouteRequest
+from fairlead_common.decisions.policies import CompiledPolicy
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.table import CompiledRule, CompiledTable, Resolve
 from fairlead_common.decisions.targets import Entrant, Target
-from fairlead_common.snapshots.failover import PolicySnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Explanation:
 
 def explain(
     table: CompiledTable,
-    policy: PolicySnapshot | None,
+    policy: CompiledPolicy | None,
     request: RouteRequest,
     resolve: Resolve,
     view: FleetView,

@@ -45,6 +45,10 @@ class Cause(StrEnum):
     RELAPSE = "relapse"
     RATE_LIMITED = "rate_limited"
     QUOTA_EXHAUSTED = "quota_exhausted"
+    LATENCY = "latency"
+    TTFT = "ttft"
+    TRUNCATION_RATE = "truncation_rate"
+    STATUS_DEGRADED = "status_degraded"
     OPERATOR = "operator"
     DRAIN = "drain"
 
@@ -81,6 +85,8 @@ class GateSettings:
     """How long each step lasts at least."""
     quiet_steps: float = 3.0
     """A step in which no call succeeded (nor too many failed) lasts this many times as long."""
+    trials: bool = True
+    """False: after the wait traffic comes back in steps without a trial before."""
     probe_s: float = 15.0
     """Half-open without a result for this long: probing is not possible, so a trickle of traffic must find out."""
     blind_s: float = 30.0
@@ -166,6 +172,14 @@ class ModelsFailing:
 
 
 @dataclass(frozen=True, slots=True)
+class Triggered:
+    """A trigger of a workspace's own policy."""
+
+    cause: Cause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """An operator holds the gate."""
 
@@ -185,7 +199,7 @@ class Tick:
     """Time has passed."""
 
 
-Observation = StatusSeen | CallSeen | ModelsFailing | Held | Released | Tick
+Observation = StatusSeen | CallSeen | ModelsFailing | Triggered | Held | Released | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +229,12 @@ def advance(record: GateRecord, observation: Observation, now: float, settings: 
                 return record
             reason = f"several models failed: {', '.join(models)}"
             return _wait(_open(record, Cause.MODELS_FAILING, reason, now), now, settings)
+        case Triggered(cause, reason):
+            if record.hold is not None or record.state is not GateState.CLOSED:
+                return record
+            if now - record.since > settings.forget_s:
+                record = replace(record, relapses=0)
+            return _wait(_open(record, cause, reason, now), now, settings)
         case Held(hold, reason):
             return _hold(record, hold, reason, now)
         case Released(reason):
@@ -235,6 +255,11 @@ def switch_of(before: GateRecord, after: GateRecord) -> Switch | None:
             "recovered", after.key, "recovered", after.since, before.opened_at, models=before.models
         )
     return None
+
+
+def closed(record: GateRecord, reason: str, now: float) -> GateRecord:
+    """The gate of something that is no longer guarded."""
+    return _close(record, reason, now)
 
 
 def absorbed(record: GateRecord, now: float) -> GateRecord:
@@ -385,8 +410,8 @@ def _after_waiting(record: GateRecord, now: float, settings: GateSettings) -> Ga
             return _recover(record, f"well again: health says {record.status}", now, settings)
         blind = now - max(record.since, record.checked_at or 0.0) >= settings.blind_s
         return _changed(record, GateState.HALF_OPEN, 0.0, "nobody looks after it", now) if blind else record
-    if record.cause in LIMITS:
-        return _recover(record, "the limit is over", now, settings)
+    if record.cause in LIMITS or not settings.trials:
+        return _recover(record, "the wait is over", now, settings)
     return _changed(record, GateState.HALF_OPEN, 0.0, "a completion shall show whether it is well", now)
 
 

@@ -21,6 +21,7 @@ from fairlead_common.decisions.gates import (
     advance,
 )
 from fairlead_common.decisions.plan import FleetView, Gate, GateState, Plan, RouteRequest
+from fairlead_common.decisions.policies import CompiledPolicy
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.table import CompiledTable
 from fairlead_common.decisions.targets import Candidate, Target
@@ -147,8 +148,8 @@ class _Replay:
         self._outcome = outcome
         self._table = CompiledTable()
         names = tuple(down)
-        self._policy = PolicySnapshot(
-            workspace_id=1, version=1, primary_provider=names[0], fallback_providers=names[1:]
+        self._policy = CompiledPolicy(
+            PolicySnapshot(workspace_id=1, version=1, primary_provider=names[0], fallback_providers=names[1:])
         )
         self._candidates = tuple(Candidate(Target(name, MODEL), name == names[0]) for name in names)
         self._records = {name: GateRecord(name, status="healthy") for name in names}

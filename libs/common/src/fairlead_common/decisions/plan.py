@@ -113,6 +113,8 @@ class FleetView:
     """provider to the fleet's gate, from failover."""
     target_gates: Mapping[Target, Gate] = field(default_factory=dict)
     """target to the fleet's gate of this model alone."""
+    policy_gates: Mapping[str, Mapping[Target, Gate]] = field(default_factory=dict)
+    """rule of the workspace's failover policy to target to the gate that the rule's triggers have moved."""
     local_gates: Mapping[Target, Gate] = field(default_factory=dict)
     """target to this process's own breaker."""
     measured: Mapping[Target, Measured] = field(default_factory=dict)

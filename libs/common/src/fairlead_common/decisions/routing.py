@@ -12,7 +12,9 @@ Panic: when everything is out for now, the least bad is tried all the same, the 
 who waits is worse off than one who gets a slow answer, and a wrong alarm must not become an outage.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from fairlead_common.decisions import scores
 from fairlead_common.decisions.conditions import Conditions
@@ -28,20 +30,22 @@ from fairlead_common.decisions.plan import (
     RouteRequest,
     Step,
 )
+from fairlead_common.decisions.policies import CompiledPolicy, candidates
 from fairlead_common.decisions.strategies import Ordered, order
-from fairlead_common.decisions.table import CompiledRule, CompiledTable, Lineup, Resolve
+from fairlead_common.decisions.table import DEFAULT_RULE, CompiledRule, CompiledTable, Lineup, Resolve
 from fairlead_common.decisions.targets import Entrant, Target
-from fairlead_common.snapshots.failover import PolicySnapshot
+from fairlead_common.snapshots.failover import PolicyRule, PolicySnapshot
 
 MAX_TOKENS = 2**62
 MAX_STEPS = 4
 """More attempts than this help nobody: the caller's patience is spent."""
 CLOSED = Gate()
+NO_GATES: Mapping[Target, Gate] = {}
 
 
 def make_plan(
     table: CompiledTable,
-    policy: PolicySnapshot | None,
+    policy: CompiledPolicy | None,
     request: RouteRequest,
     resolve: Resolve,
     view: FleetView,
@@ -64,13 +68,24 @@ def make_plan(
     """
     position, rule = table.rule_for(request, view, now)
     lineup = table.lineup(position, rule, request, resolve, view)
-    field = _ordinary(lineup, rule, policy, request, view)
-    if field is None:
-        field = _placed(lineup, rule, policy, request, view, draw)
-    more = not stand_ins and request.failover and bool(lineup.stand_ins) and field.well and not field.reserve
-    if request.failover and not more and lineup.stand_ins:
+    named: Sequence[Entrant] = lineup.entrants
+    others: Sequence[Entrant] = lineup.stand_ins
+    guard = (
+        policy.rule_for(rule.name, request, view, now)
+        if policy is not None and policy.snapshot.rules
+        else None
+    )
+    snapshot = policy.snapshot if policy is not None else None
+    if guard is not None:
+        named, others = candidates(guard, named, others, partial(_lookup, table, request, resolve, view))
+        field = _placed(named, rule, snapshot, request, view, draw, guard)
+    else:
+        ordinary = _ordinary(lineup, rule, snapshot, request, view)
+        field = ordinary or _placed(named, rule, snapshot, request, view, draw)
+    more = not stand_ins and request.failover and bool(others) and field.well and not field.reserve
+    if request.failover and not more and others:
         field = field.copy()
-        for entrant in lineup.stand_ins:
+        for entrant in others:
             field.place(entrant, named=False)
     if not field.able:
         return _none_fits(field.excluded, request)
@@ -90,17 +105,25 @@ def make_plan(
     )
 
 
+def _lookup(
+    table: CompiledTable, request: RouteRequest, resolve: Resolve, view: FleetView, name: str
+) -> Sequence[Entrant]:
+    """What ``name`` stands for, whatever the caller asked for. Raises LookupError."""
+    return table.lineup(-1, DEFAULT_RULE, replace(request, requested_model=name), resolve, view).entrants
+
+
 def _placed(
-    lineup: Lineup,
+    named: Sequence[Entrant],
     rule: CompiledRule,
     policy: PolicySnapshot | None,
     request: RouteRequest,
     view: FleetView,
     draw: float,
+    guard: PolicyRule | None = None,
 ) -> "_Field":
     """The named candidates, each where it belongs."""
-    field = _Field(rule, policy, request, view, draw)
-    for entrant in lineup.entrants:
+    field = _Field(rule, policy, request, view, draw, guard)
+    for entrant in named:
         field.place(entrant, named=True)
     return field
 
@@ -126,7 +149,11 @@ def _ordinary(
         windows = [each.candidate.context_window for each in lineup.entrants]
         least = min((window for window in windows if window is not None), default=MAX_TOKENS)
         anybody = RouteRequest(request.requested_model, request.workspace_id)
-        lineup.standing = standing = (known, least, _placed(lineup, rule, policy, anybody, view, 0.0))
+        lineup.standing = standing = (
+            known,
+            least,
+            _placed(lineup.entrants, rule, policy, anybody, view, 0.0),
+        )
     _, least, field = standing
     if request.input_tokens > least:
         return None
@@ -142,6 +169,8 @@ class _Field:
         "able",
         "draw",
         "excluded",
+        "gates",
+        "guard",
         "others",
         "out",
         "policy",
@@ -159,7 +188,10 @@ class _Field:
         request: RouteRequest,
         view: FleetView,
         draw: float,
+        guard: PolicyRule | None = None,
     ) -> None:
+        self.guard = guard
+        self.gates = view.policy_gates.get(guard.name, NO_GATES) if guard is not None else NO_GATES
         self.rule = rule
         self.policy = policy
         self.request = request
@@ -177,7 +209,7 @@ class _Field:
 
     def copy(self) -> "_Field":
         """The same, to be added to."""
-        found = _Field(self.rule, self.policy, self.request, self.view, self.draw)
+        found = _Field(self.rule, self.policy, self.request, self.view, self.draw, self.guard)
         found.able = self.able
         found.excluded, found.well = list(self.excluded), list(self.well)
         found.others, found.reserve, found.out = list(self.others), list(self.reserve), list(self.out)
@@ -185,16 +217,20 @@ class _Field:
 
     def place(self, entrant: Entrant, *, named: bool) -> None:
         """Put one candidate where it belongs."""
-        why = _unfit(entrant, self.rule.conditions, self.policy, self.request, self.view, named=named)
+        bounds = self.policy if self.guard is None else None
+        why = _unfit(entrant, self.rule.conditions, bounds, self.request, self.view, named=named)
         if why is not None:
             self.excluded.append(Excluded(entrant.candidate.target, why))
             return
         self.able += 1
-        why, retry_at = _out_for_now(entrant, self.policy, self.view)
+        why, retry_at = _out_for_now(entrant, bounds, self.view)
+        moved = self.gates.get(entrant.target, CLOSED)
+        if why is None and moved.share <= 0.0:
+            why, retry_at = "the failover policy has left it", moved.retry_at or float("inf")
         if why is not None:
             self.excluded.append(Excluded(entrant.candidate.target, why))
             self.out.append((retry_at, len(self.out), entrant))
-        elif self.draw >= _fleet_gate(self.view, entrant.candidate.target).share:
+        elif self.draw >= min(moved.share, _fleet_gate(self.view, entrant.candidate.target).share):
             self.reserve.append(entrant)
         else:
             (self.well if named else self.others).append(entrant)
@@ -206,12 +242,12 @@ def _chosen(field: _Field, table: CompiledTable, draw: float) -> Ordered:
     ordered = order(
         rule.strategy, rule.conditions, field.well, field.request, field.view, draw, table.plugins
     )
-    if field.others:
+    if field.others and (field.guard is None or not field.guard.chain):
         stand_ins = order(
             rule.strategy, rule.plain, field.others, field.request, field.view, 0.0, table.plugins
         )
         field.others = list(stand_ins.entrants)
-    primary = field.policy.primary_provider if field.policy is not None else None
+    primary = field.policy.primary_provider if field.policy is not None and field.guard is None else None
     if primary is None or not any(each.target.provider == primary for each in ordered.entrants):
         return ordered
     pairs = sorted(
@@ -341,6 +377,8 @@ def _steps(first: Ordered, field: _Field, view: FleetView) -> tuple[Step, ...]:
     if field.policy is not None and field.policy.fallback_providers:
         places = {name: place for place, name in enumerate(field.policy.fallback_providers)}
         then = sorted(then, key=lambda each: places.get(each.target.provider, -1))
+    if field.guard is not None and field.guard.chain:
+        return tuple(_as_steps([*first.entrants, *field.others, *field.reserve][:MAX_STEPS], view))
     seen: set[str] = set()
     ordered = [*_spread(first.entrants, seen), *_spread(then, seen), *field.reserve]
     return tuple(_as_steps(ordered[:MAX_STEPS], view))

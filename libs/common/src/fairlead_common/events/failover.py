@@ -20,6 +20,8 @@ class FailoverSwitched(Event):
     evidence: tuple[Evidence, ...] = ()
     version: int
     """Version of the failover snapshot that carries the switch."""
+    gate: str | None = None
+    """Key of the gate that moved: provider, provider/model, or ``@<workspace>/<rule>@provider/model`` of a policy's own."""
 
     @property
     def subject(self) -> str:

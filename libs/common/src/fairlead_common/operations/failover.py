@@ -5,6 +5,7 @@ from typing import Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from fairlead_common.bus.rpc import Empty, Operation
+from fairlead_common.snapshots.failover import PolicyRule, Recovery, Triggers
 
 SERVICE = "failover"
 MAX_HOLD_S: Final = 30 * 86400.0
@@ -23,6 +24,27 @@ class FailoverConditions(BaseModel):
     max_latency_ms: float | None = Field(default=None, gt=0, description="measured p95 latency")
 
 
+class TriggersIn(Triggers):
+    """See ``Triggers``; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RecoveryIn(Recovery):
+    """See ``Recovery``; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PolicyRuleIn(PolicyRule):
+    """See ``PolicyRule``; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    triggers: TriggersIn = TriggersIn()
+    recovery: RecoveryIn = RecoveryIn()
+
+
 class FailoverConfigIn(BaseModel):
     """A workspace's failover configuration."""
 
@@ -32,6 +54,11 @@ class FailoverConfigIn(BaseModel):
     fallback_providers: list[str] = Field(default=[], description="stand-ins in order; empty: any equivalent")
     failover_conditions: FailoverConditions = FailoverConditions()
     enabled: bool = True
+    rules: list[PolicyRuleIn] = Field(
+        default=[],
+        max_length=100,
+        description="for some routes, models or metadata; the first that applies decides",
+    )
 
 
 class FailoverConfig(FailoverConfigIn):
@@ -42,6 +69,7 @@ class FailoverConfig(FailoverConfigIn):
     workspace_id: int
     version: int
     updated_at: AwareDatetime | None = None
+    warnings: list[str] = Field(default=[], description="what works, but perhaps not as meant")
 
 
 class PutConfig(BaseModel):
@@ -49,6 +77,38 @@ class PutConfig(BaseModel):
 
     workspace_id: int
     config: FailoverConfigIn
+    changed_by: str | None = Field(default=None, description="id of the key")
+
+
+class ConfigVersion(BaseModel):
+    """The configuration as it was from ``changed_at`` on."""
+
+    version: int
+    action: Literal["changed", "deleted"]
+    changed_by: str | None = Field(description="id of the key; null: unknown")
+    changed_at: AwareDatetime
+    config: FailoverConfigIn
+
+
+class ConfigVersions(BaseModel):
+    """Newest first."""
+
+    versions: list[ConfigVersion]
+
+
+class RestoreConfig(BaseModel):
+    """Make a former version the configuration again, as a new version."""
+
+    workspace_id: int
+    version: int = Field(ge=1)
+    changed_by: str | None = None
+
+
+class DeleteConfig(BaseModel):
+    """Back to the defaults."""
+
+    workspace_id: int
+    changed_by: str | None = None
 
 
 class OfWorkspace(BaseModel):
@@ -157,7 +217,9 @@ class Analytics(BaseModel):
 
 GET_CONFIG = Operation(SERVICE, "get_config", OfWorkspace, FailoverConfig)
 PUT_CONFIG = Operation(SERVICE, "put_config", PutConfig, FailoverConfig)
-DELETE_CONFIG = Operation(SERVICE, "delete_config", OfWorkspace, Empty)
+DELETE_CONFIG = Operation(SERVICE, "delete_config", DeleteConfig, Empty)
+VERSIONS = Operation(SERVICE, "versions", OfWorkspace, ConfigVersions)
+RESTORE = Operation(SERVICE, "restore", RestoreConfig, FailoverConfig)
 STATE = Operation(SERVICE, "state", Empty, FailoverState)
 HOLD = Operation(SERVICE, "hold", Hold, FailoverState)
 RELEASE = Operation(SERVICE, "release", TargetIn, FailoverState)

@@ -4,9 +4,11 @@ from typing import Annotated
 
 from fairlead_common.bus.rpc import Empty
 from fairlead_common.operations import failover as ops
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
-from fairlead_edge.control.dependencies import OPERATOR, Rpc, WorkspaceId
+from fairlead_edge.control.dependencies import OPERATOR, KeyId, Rpc, WorkspaceId
+
+Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 router = APIRouter(prefix="/api/providers/failover", tags=["failover"])
 
@@ -24,15 +26,31 @@ async def get_config(rpc: Rpc, workspace_id: WorkspaceId) -> ops.FailoverConfig:
 
 
 @router.put("/config", summary="Configure the workspace")
-async def put_config(rpc: Rpc, workspace_id: WorkspaceId, config: ops.FailoverConfigIn) -> ops.FailoverConfig:
-    """Create or replace; edges follow at once."""
-    return await rpc.call(ops.PUT_CONFIG, ops.PutConfig(workspace_id=workspace_id, config=config))
+async def put_config(
+    rpc: Rpc, workspace_id: WorkspaceId, key_id: KeyId, config: ops.FailoverConfigIn
+) -> ops.FailoverConfig:
+    """Create or replace; edges follow at once. Warnings name what chains lack."""
+    put = ops.PutConfig(workspace_id=workspace_id, config=config, changed_by=key_id)
+    return await rpc.call(ops.PUT_CONFIG, put)
 
 
 @router.delete("/config", status_code=204, summary="Back to the defaults")
-async def delete_config(rpc: Rpc, workspace_id: WorkspaceId) -> None:
+async def delete_config(rpc: Rpc, workspace_id: WorkspaceId, key_id: KeyId) -> None:
     """Any equivalent may stand in."""
-    await rpc.call(ops.DELETE_CONFIG, ops.OfWorkspace(workspace_id=workspace_id))
+    await rpc.call(ops.DELETE_CONFIG, ops.DeleteConfig(workspace_id=workspace_id, changed_by=key_id))
+
+
+@router.get("/config/versions", summary="Former configurations")
+async def versions(rpc: Rpc, workspace_id: WorkspaceId) -> ops.ConfigVersions:
+    """Who changed what and when, newest first."""
+    return await rpc.call(ops.VERSIONS, ops.OfWorkspace(workspace_id=workspace_id))
+
+
+@router.post("/config/versions/{version}/restore", summary="Restore a former configuration")
+async def restore(rpc: Rpc, workspace_id: WorkspaceId, key_id: KeyId, version: Version) -> ops.FailoverConfig:
+    """As a new version, checked against what is there now."""
+    asked = ops.RestoreConfig(workspace_id=workspace_id, version=version, changed_by=key_id)
+    return await rpc.call(ops.RESTORE, asked)
 
 
 @router.get("/events", summary="Failover log")
