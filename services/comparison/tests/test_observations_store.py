@@ -81,11 +81,11 @@ async def test_routed_calls_are_read_page_by_page_and_one_in_so_many(
     seen: list[str] = []
     while True:
         page = await api.decisions(query)
-        assert page.total == 30
+        assert page.total == (30 if query.after is None else None)
         seen += [each.call_id for each in page.calls]
         if page.next is None:
             break
-        query = query.model_copy(update={"after": page.next})
+        query = query.model_copy(update={"after": page.next, "since": page.calls[-1].started_at})
     assert sorted(seen) == sorted(each.call_id for each in calls[:30])
     assert len(seen) == 30
     third = ops.DecisionsQuery(workspace_id=1, since=start, until=start + timedelta(days=1), one_in=3)

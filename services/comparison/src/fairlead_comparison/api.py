@@ -68,7 +68,9 @@ class CallsApi:
             request.limit + 1,
         )
         page = [ops.DecidedCall.model_validate(dict(row)) for row in rows[: request.limit]]
-        total = await self._observations.count_decided(request.workspace_id, request.since, request.until)
+        total = None
+        if request.after is None:
+            total = await self._observations.count_decided(request.workspace_id, request.since, request.until)
         return ops.DecidedCalls(
             total=total,
             calls=page,

@@ -41,7 +41,7 @@ class History:
     async def routed(self, workspace_id: int, since: datetime, until: datetime) -> Routed:
         """Raises RpcError, RpcUnavailable: the comparison service refuses, or does not answer."""
         query = calls.DecisionsQuery(workspace_id=workspace_id, since=since, until=until, limit=1)
-        total = (await self._rpc.call(calls.DECISIONS, query)).total
+        total = (await self._rpc.call(calls.DECISIONS, query)).total or 0
         one_in = max(1, math.ceil(total / MAX_CALLS))
         query = query.model_copy(update={"limit": 200, "one_in": one_in})
         found: list[calls.DecidedCall] = []
@@ -50,7 +50,11 @@ class History:
             found += page.calls
             if page.next is None:
                 return Routed(total, found)
-            query = query.model_copy(update={"after": page.next})
+            behind = {
+                "after": page.next,
+                "since": page.calls[-1].started_at,
+            }  # what was read is not searched again
+            query = query.model_copy(update=behind)
 
     def known(self, workspace_id: int) -> Knowledge:
         """What is known now. Raises RpcError: the catalog is not known yet."""

@@ -176,7 +176,9 @@ class DecisionsQuery(BaseModel):
     since: Moment
     until: Moment
     one_in: int = Field(default=1, ge=1, description="of so many calls one, by a hash of its id")
-    after: UUID | None = Field(default=None, description="id of a call: go on behind it")
+    after: UUID | None = Field(
+        default=None, description="id of a call: go on behind it; 'since' may then be the time of that call"
+    )
     limit: int = Field(default=200, ge=1, le=200)
 
 
@@ -206,7 +208,7 @@ class DecidedCall(BaseModel):
 class DecidedCalls(BaseModel):
     """Routed calls, oldest first."""
 
-    total: int = Field(description="routed live calls of the whole period")
+    total: int | None = Field(description="routed live calls of the whole period; null on later pages")
     calls: list[DecidedCall]
     next: UUID | None = Field(description="give it as 'after' to go on; null: there are no more")
 
