@@ -3,9 +3,15 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import pytest
 from fairlead_common.events.alerts import AlertRaised
+from fairlead_common.operations.alert_rules import WINDOWS_S
+from fairlead_common.operations.health import Interval
+from fairlead_health.domain.alerts import fingerprint
+from fairlead_health.domain.figures import Count, Figures, Timing
+from fairlead_health.domain.incidents import incidents
 from fairlead_health.domain.raising import Surroundings, alerted
 from fairlead_health.domain.status import (
     CallSeen,
@@ -233,3 +239,83 @@ def test_an_alert_tells_what_a_person_needs() -> None:
         "dashboard_url": "https://dashboard",
     }
     assert alert.ends_at is None
+
+
+def test_a_fast_burn_is_told_when_both_windows_confirm_it_and_is_over_with_the_short_one() -> None:
+    """One call a second, 99.5 % of which must succeed: 14.4 times the budget is an error rate of 7.2 %.
+
+    From 7:00:00 to 7:30:00 every fifth call fails. The 5 minutes exceed 7.2 % soon; the hour holds 3,600 calls and
+    exceeds 7.2 % with its 260th failure, the one of 7:21:35. It is looked at every ten seconds, so it fires at 7:21:40.
+    After 7:30:00 the 5 minutes hold at most 7.2 % of failures (21 of 300) once that of 7:28:10 has left them, at 7:33:10.
+    The pair of 6 h would need 648 failures; there are 360.
+    """
+    away = during((7, 7.5))
+
+    def ok(at: float) -> bool:
+        return not (away(at) and at % 5 == 0)
+
+    failures = [0, *itertools.accumulate(not ok(at) for at in range(int(8 * HOUR)))]
+
+    def measured(second: int) -> Figures:
+        lengths = {name: min(second + 1, WINDOWS_S[name]) for name in ("5m", "30m", "1h", "6h", "3d")}
+        return Figures(
+            {
+                name: Count(length, failures[second + 1] - failures[second + 1 - length])
+                for name, length in lengths.items()
+            }
+        )
+
+    day = Day(probe=lambda at: True, traffic=ok)
+    for second in range(int(6.9 * HOUR), int(7.6 * HOUR), 10):
+        day.around = replace(day.around, figures={"openai": measured(second)})
+        day.run(second, second + 10)
+    burns = [alert for alert in day.alerts if alert.alertname == "burn_rate"]
+    assert [alert.status for alert in burns] == ["firing", "resolved"]
+    fired, resolved = ((alert.occurred_at.timestamp() - MIDNIGHT) for alert in burns)
+    assert (fired, resolved) == (7 * HOUR + 21 * MINUTE + 40, 7 * HOUR + 33 * MINUTE + 10)
+    assert (burns[0].window, burns[0].threshold) == ("1h", 14.4)
+    assert burns[0].value == pytest.approx(261 / 3600 / 0.005)
+    assert burns[0].annotations["runbook_url"].endswith("/burn_rate.md")
+
+
+def test_slower_than_its_own_week_is_told_after_five_minutes_and_not_while_it_is_down() -> None:
+    """Its p95 was 400 ms over 7 days; from the fifth minute of the day on it is 1,300 ms, more than three times that."""
+    day = Day(probe=lambda at: True).run(0, 5 * MINUTE)
+    usual = {("7d", 0.95): Timing(9000, 400.0)}
+    day.around = replace(
+        day.around, figures={"openai": Figures(timings={**usual, ("5m", 0.95): Timing(50, 1300.0)})}
+    )
+    day.run(5 * MINUTE, 11 * MINUTE)
+    (alert,) = day.alerts
+    assert (alert.alertname, alert.value, alert.threshold) == ("latency_regression", 1300.0, 1200.0)
+    assert alert.starts_at.timestamp() - MIDNIGHT == pytest.approx(10 * MINUTE, abs=10)
+    day.probe = lambda at: False
+    day.run(11 * MINUTE, 15 * MINUTE)
+    assert day.told()[1:] == [("down", "firing"), ("latency_regression", "suppressed")]
+    assert day.alerts[-1].inhibited_by == fingerprint("down", "openai")
+
+
+def test_the_incidents_of_a_day_are_those_that_were_planted() -> None:
+    """Two outages of an hour, at 3:00 and at 15:00; probes find each after its third failure and its end at once."""
+    away = during((3, 4), (15, 16))
+    day = Day(probe=lambda at: not away(at)).run(0, 24 * HOUR)
+    ends = [*(second for second, _ in day.states[1:]), None]
+    intervals = [
+        Interval(
+            status=status,
+            started_at=datetime.fromtimestamp(MIDNIGHT + start, UTC),
+            ended_at=None if end is None else datetime.fromtimestamp(MIDNIGHT + end, UTC),
+            reason="simulated",
+        )
+        for (start, status), end in zip(day.states, ends, strict=True)
+    ]
+    last = {alert.alert_id: alert for alert in day.alerts}
+    found = incidents(
+        "openai", intervals, last.values(), [], datetime.fromtimestamp(MIDNIGHT + 24 * HOUR, UTC)
+    )
+    opened = [incident.opened_at.timestamp() - MIDNIGHT for incident in reversed(found)]
+    assert opened == [pytest.approx(hour * HOUR + 2 * MINUTE, abs=60) for hour in (3, 15)]
+    assert [incident.duration_s for incident in found] == [pytest.approx(HOUR - 2 * MINUTE, abs=62)] * 2
+    assert [[alert.alertname for alert in incident.alerts] for incident in found] == [["down"], ["down"]]
+    down_s = sum(incident.duration_s for incident in found)
+    assert day.uptime(24 * HOUR)[0] == pytest.approx(100 * (1 - down_s / (24 * HOUR)), abs=0.01)
