@@ -21,6 +21,7 @@ SCENARIO = Scenario(
     steps=(),
     switches="required",
     streams="whole",
+    blind=False,
     broken=False,
     last=False,
 )

@@ -56,13 +56,13 @@ class Injection:
     async def follow(self, scenario: Scenario) -> None:
         """Do every step at its time, counted from now; waiting for a process may put off what follows."""
         began = time.time()
-        times = [*(step.at_s for step in scenario.steps[1:]), scenario.seconds]
-        await asyncio.sleep(scenario.steps[0].at_s if scenario.steps else scenario.seconds)
-        for step, next_s in zip(scenario.steps, times, strict=True):
+        for step in scenario.steps:
+            await asyncio.sleep(max(0.0, began + step.at_s - time.time()))
             self.done.append(Done(time.time(), step))
             await self._do[step.verb](step)
-            began = max(began, time.time() - next_s)
-            await asyncio.sleep(max(0.0, began + next_s - time.time()))
+            if step.verb is Verb.WAIT:
+                began = max(began, time.time() - step.at_s)
+        await asyncio.sleep(max(0.0, began + scenario.seconds - time.time()))
 
     async def undo(self) -> None:
         """Nothing hurts any more, and every simulator is as at its start."""

@@ -62,7 +62,8 @@ class Outage:
     recovered_s: float | None
     """From its being mended until it had all of its traffic again."""
     propagation_ms: tuple[float, ...] = ()
-    """Per edge: from the trigger to the beginning of its last regular attempt there; empty = no trigger."""
+    """Per edge: from the trigger to the beginning of its last regular attempt there; empty = no trigger,
+    or a blind scenario."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ def outages(seen: Seen) -> Iterable[Outage]:
         decided = _first(moved.switched, provider, began, following)
         back = _first(moved.recovered, provider, began, following)
         trigger = trigger_at([each for each in regular if each.ended >= began])
+        told = decided is not None and not seen.scenario.blind
         yield Outage(
             provider=provider,
             began=began,
@@ -197,7 +199,7 @@ def outages(seen: Seen) -> Iterable[Outage]:
             detected_s=None if decided is None else decided - began,
             switched_s=max((each.began - began for each in during), default=None) if decided else None,
             recovered_s=None if back is None else max(0.0, back - ended),
-            propagation_ms=_propagation(during, edge_of, seen.edges, trigger, until) if decided else (),
+            propagation_ms=_propagation(during, edge_of, seen.edges, trigger, until) if told else (),
         )
 
 

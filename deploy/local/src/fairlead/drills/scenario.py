@@ -50,7 +50,7 @@ class Verb(Enum):
     FILL_DISK = "fill_disk"
     FREE_DISK = "free_disk"
     WAIT = "wait"
-    """Until a process serves; if that takes longer than to the next step, all that follows is put off."""
+    """Until a process serves; all that follows is put off by as long as that takes."""
 
 
 OF_PROVIDERS = (Verb.FAULT, Verb.MEND)
@@ -108,6 +108,8 @@ class Scenario:
     streams: Streams
     broken: bool
     """Its provider cannot be reached from the beginning, and never can."""
+    blind: bool
+    """While its provider fails, the edges cannot learn from each other: how fast they do is not judged."""
     last: bool
     """It leaves something behind that takes minutes to pass: it goes last on its stack."""
 
@@ -158,7 +160,7 @@ def load(path: Path) -> Scenario:
     """
     found = _mapping(path)
     expect = found.get("expect", {})
-    _known(path, "", found, "name title stack model seconds steps expect broken last")
+    _known(path, "", found, "name title stack model seconds steps expect blind broken last")
     _known(path, "expect", expect, "switches streams")
     seconds = _number(path, "seconds", found.get("seconds"))
     stack = stacks().get(found.get("stack", "standard"))
@@ -174,6 +176,7 @@ def load(path: Path) -> Scenario:
         switches=cast("Switches", _one_of(path, "expect.switches", expect.get("switches"), Switches)),
         streams=cast("Streams", _one_of(path, "expect.streams", expect.get("streams"), Streams)),
         broken=found.get("broken", False) is True,
+        blind=found.get("blind", False) is True,
         last=found.get("last", False) is True,
     )
 
