@@ -38,10 +38,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from fairlead_edge.control.app import build
 from fairlead_edge.control.publishing import AccessAndCatalog, CatalogMaker
-from fairlead_edge.dataplane.attempts import Bounds
 from fairlead_edge.dataplane.chat import Chats
 from fairlead_edge.dataplane.embeddings import Embeddings
 from fairlead_edge.dataplane.runner import Runner
+from fairlead_edge.dataplane.surroundings import Bounds
 from fairlead_edge.drift import DriftReporter
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.front import Front, Handlers, reject

@@ -6,7 +6,7 @@ One owner of retries: nothing below this tries again, except for an idle connect
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from fairlead_common.decisions.drills import ERRORS, striking
@@ -19,12 +19,12 @@ from fairlead_models.rate_limits import RateLimits
 from fairlead_models.transport.protocol import Timeouts
 
 from fairlead_edge.dataplane.answers import NoAnswer
-from fairlead_edge.dataplane.budget import RetryBudget
 from fairlead_edge.dataplane.calls import RunningCall
 from fairlead_edge.dataplane.retry import pause_s
 from fairlead_edge.dataplane.spending import Spending
-from fairlead_edge.fleet import Fleet, random_draw, unix_now
-from fairlead_edge.metrics import EdgeMetrics
+from fairlead_edge.dataplane.surroundings import Surroundings
+from fairlead_edge.dataplane.verdicts import callers_own, no_such_model, soonest
+from fairlead_edge.fleet import random_draw, unix_now
 
 RETRY_AFTER_S = 2.0
 LIMITED_RETRY_AFTER_S = 5.0
@@ -34,37 +34,6 @@ NOT_TEXT = frozenset(("vision", "files", "audio", "embeddings"))
 """Needs of requests whose tokens are a guess."""
 LEAST_S = 0.02
 """No attempt is given less."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Bounds of requests; times in seconds."""
-
-    request_s: float
-    whole_answer_s: float
-    hedge_share: float = 0.0
-    """Of the streams, 0 to 0.05."""
-    hedge_after_s: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all calls of a process share."""
-
-    fleet: Fleet
-    metrics: EdgeMetrics
-    bounds: Bounds
-    budget: RetryBudget
-    _timeouts: dict[tuple[Timeouts, bool], Timeouts] = field(default_factory=dict)
-
-    def full_timeouts(self, spec: Timeouts, *, stream: bool) -> Timeouts:
-        """Bounds of an attempt that has all of a call's time, within those of its provider."""
-        found = self._timeouts.get((spec, stream))
-        if found is None:
-            first_s = spec.first_byte_s if stream else self.bounds.whole_answer_s
-            total_s = min(spec.total_s, self.bounds.request_s)
-            found = self._timeouts[spec, stream] = replace(spec, first_byte_s=first_s, total_s=total_s)
-        return found
 
 
 class Attempts:
@@ -234,7 +203,7 @@ class Attempts:
         fleet = self._around.fleet
         fleet.over(target)
         if error.error_class is ErrorClass.NOT_FOUND and target not in fleet.catalog.entries:
-            error = _no_such_model(target, error)
+            error = no_such_model(target, error)
         self._errors.append(error)
         self._call.failed(attempt, error)
         self._around.metrics.attempt_failed(target.provider, error.error_class)
@@ -274,14 +243,14 @@ class Attempts:
         """What the caller is told when nobody has answered."""
         errors = self._errors
         if errors and all(error.error_class.bucket is Bucket.CALLER for error in errors):
-            return _callers_own(errors)
+            return callers_own(errors)
         reasons = self._reasons()
         if errors and all(error.error_class.bucket is Bucket.LIMIT for error in errors):
-            wait_s = _soonest(errors, LIMITED_RETRY_AFTER_S)
+            wait_s = soonest(errors, LIMITED_RETRY_AFTER_S)
             return NoAnswer(
                 429, "rate_limit_exceeded", f"Every provider limits the rate now. {reasons}", wait_s
             )
-        wait_s = _soonest(errors, RETRY_AFTER_S)
+        wait_s = soonest(errors, RETRY_AFTER_S)
         if self._late():
             text = f"No provider answered within {self._request_s:g} s. {reasons}"
             return NoAnswer(504, "deadline_exceeded", text, wait_s)
@@ -300,31 +269,3 @@ class Attempts:
         for step in self._plan.steps:
             found.setdefault(step.target, "not tried")
         return "; ".join(f"{target}: {reason}" for target, reason in found.items())
-
-
-def _soonest(errors: list[ProviderError], otherwise: float) -> float:
-    known = [error.retry_after_s for error in errors if error.retry_after_s is not None]
-    return min(known) if known else otherwise
-
-
-def _callers_own(errors: list[ProviderError]) -> NoAnswer:
-    """The provider's verdict on the caller's request, or, when nothing was sent, ours."""
-    error = next((each for each in errors if each.error_class is not ErrorClass.UNSUPPORTED), errors[0])
-    status = error.status if error.status is not None and 400 <= error.status < 500 else 400
-    unsupported = error.error_class is ErrorClass.UNSUPPORTED
-    code = "unsupported_content" if unsupported else error.code or "invalid_request"
-    return NoAnswer(status, code, error.message, None, error.param)
-
-
-def _no_such_model(target: Target, error: ProviderError) -> ProviderError:
-    """A model that only the caller believed in: his mistake, and nothing that speaks against the provider."""
-    return ProviderError(
-        ErrorClass.BAD_REQUEST,
-        f"The model '{target}' does not exist: {error.message}",
-        provider=target.provider,
-        model=target.model,
-        status=404,
-        code="model_not_found",
-        param="model",
-        provider_request_id=error.provider_request_id,
-    )

@@ -10,10 +10,11 @@ from fairlead_common.outcomes import CallState
 from fairlead_models.errors import InvalidRequest
 
 from fairlead_edge.dataplane.answers import NoAnswer, error_of, refuse
-from fairlead_edge.dataplane.attempts import Attempts, Bounds, Surroundings
+from fairlead_edge.dataplane.attempts import Attempts
 from fairlead_edge.dataplane.budget import RetryBudget
 from fairlead_edge.dataplane.calls import RunningCall
 from fairlead_edge.dataplane.hedging import Hedging
+from fairlead_edge.dataplane.surroundings import Bounds, Surroundings
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.http.messages import STOPPING, ResponseWriter
 from fairlead_edge.metrics import EdgeMetrics
