@@ -201,6 +201,19 @@ def test_a_rule_that_an_earlier_one_hides_is_warned_of(
     assert check(rule("second", **later), others=(off,)) == []
 
 
+def test_a_rule_that_earlier_ones_hide_together_is_warned_of() -> None:
+    others = (rule("streams", stream=True), rule("whole", stream=False))
+    (warning,) = check(rule("rest", when="request.tokens > 5"), others=others)
+    assert warning == (
+        "rule 'rest' (place 3) never decides: rule 'streams' (place 1), rule 'whole' (place 2) before it apply"
+        " together whenever it would"
+    )
+    assert (
+        check(rule("rest", when="request.tokens > 5"), others=(others[0], rule("long", min_input_tokens=7)))
+        == []
+    )
+
+
 expressions = st.recursive(
     st.sampled_from(
         [

@@ -16,7 +16,7 @@ from fairlead_models.catalog.catalog import Catalog
 from sqlalchemy import RowMapping
 
 from fairlead_routing.domain.names import doubtful_names, unknown_names
-from fairlead_routing.domain.reach import Placed, never_true, shadowed
+from fairlead_routing.domain.reach import Placed, never_true, shadowed, shadowed_together
 from fairlead_routing.domain.trial import TrialFailed, try_table
 from fairlead_routing.tables import table_of
 
@@ -97,7 +97,8 @@ def _check_reach(
     if findings[0] is not None and findings[0].certain:
         raise RpcError(422, "never_true", findings[0].text)
     if rule.enabled:
-        findings.append(shadowed(this, _placed(before, 1)))
+        earlier = _placed(before, 1)
+        findings.append(shadowed(this, earlier) or shadowed_together(this, earlier))
         behind = _placed([row for row in rows if row not in before], this.place + 1)
         findings += [shadowed(each, [this]) for each in behind[:MAX_BEHIND]]
     return [each.text for each in findings if each is not None]

@@ -14,6 +14,9 @@ QUICK: Final = 64
 MAX_SEARCHES: Final = 16
 """Pairs of rules that are looked at closely; most are told apart by one request that only the later one takes."""
 
+MAX_TOGETHER: Final = 12
+"""Earlier rules that are looked at as a whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -63,6 +66,17 @@ def shadowed(rule: Placed, earlier: Sequence[Placed]) -> Finding | None:
         if found.witness is None:
             return Finding(what if found.certain else f"{what}, {_as_far_as(found)}", found.certain)
     return None
+
+
+def shadowed_together(rule: Placed, earlier: Sequence[Placed]) -> Finding | None:
+    """No single earlier rule takes all that this one would take, but all of them together do, for certain."""
+    if len(earlier) > MAX_TOGETHER:
+        return None
+    found = search(rule.applies, [each.applies for each in earlier])
+    if found.witness is not None or not found.certain:
+        return None
+    names = ", ".join(str(each) for each in earlier)
+    return Finding(f"{rule} never decides: {names} before it apply together whenever it would", certain=True)
 
 
 def _takes(earlier: Placed, rule: Placed, witness: Mapping[str, Any]) -> bool:
