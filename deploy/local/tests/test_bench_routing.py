@@ -115,3 +115,67 @@ def test_a_table_is_written_only_when_it_is_better(
     assert cli.main(["quality", "train", str(tmp_path / "same.json"), "--out", str(refused)]) == 1
     assert "does not exclude a loss" in capsys.readouterr().err
     assert not refused.exists()
+
+
+def run(capsys: pytest.CaptureFixture[str], file: Path, out: Path) -> tuple[str, list[dict[str, object]]]:
+    """What is printed and written about one file."""
+    assert cli.main(["bench", "routing", str(file), "--json", str(out)]) == 0
+    return capsys.readouterr().out, json.loads(out.read_text())
+
+
+def test_other_columns_orders_and_spellings_say_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = [
+        (f"p{n}", model, n % 3 != 0 or model == "good") for n in range(60) for model in ("good", "bad", "x")
+    ]
+    plain = "prompt_id,model,correct\n" + "".join(f"{p},{m},{int(c)}\n" for p, m, c in cells)
+    turned = "\ufeffcorrect, extra, model, prompt_id\n" + "".join(
+        f"{c}, , {m}, {p}\n" for p, m, c in cells[::-1]
+    )
+    (tmp_path / "plain.csv").write_text(plain)
+    (tmp_path / "turned.csv").write_text(turned)
+    _, one = run(capsys, tmp_path / "plain.csv", tmp_path / "one.json")
+    _, other = run(capsys, tmp_path / "turned.csv", tmp_path / "other.json")
+    best = [each[0]["policies"]["best single"]["of_oracle"]["value"] for each in (one, other)]  # type: ignore[index]
+    assert best == [1.0, 1.0]
+
+
+def test_missing_cells_are_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = scores(60)
+    for row in rows[::7]:
+        row["scores"] = {"x": None, "y": "nan"}
+    for row in rows[1::9]:
+        row["scores"] = {"x": row["scores"]["x"]}  # type: ignore[index]
+        del row["cluster_id"]
+    (tmp_path / "gaps.json").write_text(json.dumps(rows))
+    printed, found = run(capsys, tmp_path / "gaps.json", tmp_path / "out.json")
+    assert "60 prompts, 2 models" in printed
+    assert "NaN" not in json.dumps(found)
+
+
+def test_outcomes_that_cannot_be_compared_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"p{n},model-{n % 5},1" for n in range(100)]
+    (tmp_path / "outcomes.csv").write_text("prompt_id,model,correct\n" + "\n".join(rows))
+    assert cli.main(["bench", "routing", str(tmp_path / "outcomes.csv")]) == 2
+    assert "fewer than 2 models have an outcome for half of the prompts" in capsys.readouterr().err
+
+
+def test_traces_of_any_pace_are_judged_round_by_round(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        f"{1_700_000_000 + 60 * n},{'' if n % 9 == 4 else seconds},m,eu,{provider}"
+        for n in range(50)
+        for provider, seconds in (("quick", 0.5), ("slow", 2.0))
+    ]
+    (tmp_path / "trace.csv").write_text("time,total_time_s,model,region,provider\n" + "\n".join(rows))
+    printed, found = run(capsys, tmp_path / "trace.csv", tmp_path / "out.json")
+    assert "22 held-out cases" in printed
+    assert found[0]["policies"]["fairlead"]["eps_optimal"]["value"] == 1.0  # type: ignore[index]
+    alone = "".join(f"{1_700_000_000 + 60 * n},0.5,m,eu,quick\n" for n in range(50))
+    (tmp_path / "alone.csv").write_text("time,total_time_s,model,region,provider\n" + alone)
+    assert cli.main(["bench", "routing", str(tmp_path / "alone.csv")]) == 2
+    assert "there is nothing to choose between" in capsys.readouterr().err

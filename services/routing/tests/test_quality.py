@@ -87,9 +87,37 @@ def test_a_pick_knows_nothing_of_its_own_round_or_of_later_ones() -> None:
 
 def test_old_measurements_fade_and_those_of_other_regions_weigh_less() -> None:
     now = 60 * 86_400.0
+    expect = recent_quantile(half_life_days=7.0, other_regions=0.3, quantile=0.6)
     old = [measured(0, "a", 1.0) for _ in range(3)]
     new = [Measurement(now - 60, now - 60, "eu", "m", "a", 3.0) for _ in range(3)]
-    assert recent_quantile([*old, *new], "eu", now) == 3.0
+    assert expect([*old, *new], "eu", now) == 3.0
     far = [Measurement(now - 60, now - 60, "us", "m", "a", 9.0) for _ in range(3)]
-    assert recent_quantile([*new, *far], "eu", now) == 3.0
-    assert recent_quantile([], "eu", now) == float("inf")
+    assert expect([*new, *far], "eu", now) == 3.0
+    assert expect([], "eu", now) == float("inf")
+
+
+def test_the_leader_of_earlier_rounds_is_followed_and_failures_cost_as_much_as_the_slowest() -> None:
+    steady = [
+        each for n in range(40) for each in (measured(n, "a", 1.0), measured(n, "b", 2.0 - n % 2 * 1.5))
+    ]
+    report = compare_latency(steady, seed=0)
+    regrets = {name: each.regret.value for name, each in report.verdicts.items()}
+    assert regrets["fairlead"] <= min(regrets["random"], regrets["EWMA(.3)"]) + 1e-9
+    failing = [each for n in range(40) for each in (measured(n, "a", None), measured(n, "b", 2.0))]
+    assert compare_latency(failing, seed=0).verdicts["fairlead"].not_allowed == 0
+
+
+def test_a_trace_without_a_choice_is_refused() -> None:
+    with pytest.raises(ValueError, match="no model was measured at two providers"):
+        compare_latency([measured(n, "a", 1.0) for n in range(10)], seed=0)
+
+
+def test_contexts_without_a_judged_arm_do_not_spoil_the_figures() -> None:
+    quality = np.full((60, 2), np.nan)
+    quality[:50] = (0.2, 0.9)
+    tasks = ("known",) * 50 + ("unknown",) * 10
+    outcomes = Outcomes("x", tuple(f"prompt {n}" for n in range(60)), tasks, ("a", "b"), quality)
+    (found,) = compare(outcomes, seed=0)
+    for verdict in found.report.verdicts.values():
+        assert np.isfinite([verdict.regret.value, verdict.of_oracle.value]).all()
+    assert found.report.verdicts["fairlead"].regret.value == pytest.approx(0.0)

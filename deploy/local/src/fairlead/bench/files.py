@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from fairlead.errors import BadInput
 OUTPUT_TOKENS: Final = 400
 CHARS_PER_TOKEN: Final = 4
 ROUND_S: Final = 600.0
-"""Measurements of a region closer to each other than this belong to one round."""
+"""Measurements of a region closer to each other than this belong to one round, until one of them is made again."""
 TASK_KEYS: Final = ("cluster_id", "task", "task_name", "category")
 SAME_PROVIDER: Final = {
     "@cf": "cloudflare",
@@ -29,6 +30,9 @@ SAME_PROVIDER: Final = {
     "text.octoai.run": "octo.ai",
     "azuredatabricks.net": "databricks.com",
 }
+TRUTHS: Final = {"true": 1.0, "false": 0.0}
+UNKNOWN: Final = ("", "na", "nan", "null", "none")
+"""What stands in a cell of which nothing is known."""
 DataSet = Outcomes | tuple[str, list[Measurement]]
 
 
@@ -59,13 +63,13 @@ def data_sets(paths: Sequence[Path]) -> list[DataSet]:
 def _read(file: Path) -> DataSet | None:
     if file.suffix == ".json":
         try:
-            rows = json.loads(file.read_text(encoding="utf-8"))
+            rows = json.loads(file.read_text(encoding="utf-8-sig"))
         except ValueError as error:
             raise BadInput(f"'{file}' is not JSON: {error}") from error
         known = isinstance(rows, list) and rows and isinstance(rows[0], dict)
         return _scores(file, rows) if known and {"question", "scores"} <= rows[0].keys() else None
-    with file.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines, skipinitialspace=True)
         columns = set(reader.fieldnames or ())
         if {"prompt_id", "model", "correct"} <= columns:
             return _graded(file, list(reader))
@@ -75,6 +79,8 @@ def _read(file: Path) -> DataSet | None:
 
 
 def _number(file: Path, row: int, name: str, text: object) -> float:
+    if isinstance(text, str) and (truth := TRUTHS.get(text.strip().lower())) is not None:
+        return truth
     try:
         value = float(text)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -85,19 +91,21 @@ def _number(file: Path, row: int, name: str, text: object) -> float:
 
 
 def _scores(file: Path, rows: list[Any]) -> Outcomes:
-    arms = tuple(sorted({arm for row in rows for arm in row.get("scores", {})}))
-    quality = np.full((len(rows), len(arms)), np.nan)
-    place = {arm: column for column, arm in enumerate(arms)}
     for position, row in enumerate(rows, start=1):
-        if not isinstance(row.get("question"), str) or not isinstance(row.get("scores"), dict):
+        known = isinstance(row, dict) and isinstance(row.get("question"), str)
+        if not known or not isinstance(row.get("scores"), dict):
             raise BadInput(
                 f"'{file}', record {position}: expected question (text) and scores (model to number)"
             )
+    arms = tuple(sorted({arm for row in rows for arm in row["scores"]}))
+    quality = np.full((len(rows), len(arms)), np.nan)
+    place = {arm: column for column, arm in enumerate(arms)}
+    for position, row in enumerate(rows, start=1):
         for arm, score in row["scores"].items():
-            if score is not None:
+            if not _is_unknown(score):
                 quality[position - 1, place[arm]] = _number(file, position, f"the score of {arm}", score)
-    key = next((key for key in TASK_KEYS if key in rows[0]), None)
-    tasks = tuple(str(row.get(key)) if key else "all" for row in rows)
+    key = next((key for key in TASK_KEYS if any(key in row for row in rows)), None)
+    tasks = tuple(str(row.get(key, "other")) if key else "all" for row in rows)
     prompts = tuple(row["question"] for row in rows)
     return _checked(
         file,
@@ -128,8 +136,9 @@ def _graded(file: Path, rows: list[dict[str, str]]) -> Outcomes:
     place = {arm: column for column, arm in enumerate(arms)}
     quality = np.full((len(ids), len(arms)), np.nan)
     for position, row in enumerate(rows, start=1):
-        value = _number(file, position, "correct", row["correct"])
-        quality[ids[row["prompt_id"]], place[row["model"]]] = value
+        if not _is_unknown(row["correct"]):
+            value = _number(file, position, "correct", row["correct"])
+            quality[ids[row["prompt_id"]], place[row["model"]]] = value
     texts = _prompts(file)
     prompts = tuple(texts.get(prompt, prompt) for prompt in ids)
     name = f"{file.parent.name}/{file.name}"
@@ -148,33 +157,65 @@ def _checked(file: Path, outcomes: Outcomes) -> Outcomes:
     if len(outcomes.prompts) < 20 or len(outcomes.arms) < 2:
         found = f"{len(outcomes.prompts)} prompts of {len(outcomes.arms)} models"
         raise BadInput(f"'{file}' has {found}; at least 20 prompts of 2 models are needed")
+    often = np.isfinite(outcomes.quality).mean(axis=0) >= 0.5
+    if often.sum() < 2:
+        raise BadInput(
+            f"'{file}': fewer than 2 models have an outcome for half of the prompts; "
+            "they cannot be compared on the same ones"
+        )
     return outcomes
 
 
 def _trace(file: Path, rows: list[dict[str, str]]) -> list[Measurement]:
     timed = []
     for position, row in enumerate(rows, start=1):
-        try:
-            moment = datetime.fromisoformat(row["time"])
-        except ValueError as error:
-            raise BadInput(
-                f"'{file}', record {position}: time should be ISO 8601, found {row['time']!r}"
-            ) from error
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        failed = bool(row.get("error"))
+        failed = not _is_unknown(row.get("error")) or _is_unknown(row["total_time_s"])
         seconds = None if failed else _number(file, position, "total_time_s", row["total_time_s"])
-        timed.append((moment.timestamp(), row, seconds))
+        timed.append((_unix(file, position, row["time"]), row, seconds))
     timed.sort(key=lambda each: each[0])
-    last: dict[str, tuple[float, float]] = {}
+    rounds: dict[str, _Round] = {}
     found = []
     for time_s, row, seconds in timed:
-        before, start = last.get(row["region"], (-ROUND_S, time_s))
-        start = time_s if time_s - before >= ROUND_S else start
-        last[row["region"]] = (time_s, start)
+        name = (row["model"], row.get("provider") or "")
+        round_ = rounds.get(row["region"])
+        if round_ is None or time_s - round_.latest >= ROUND_S or name in round_.seen:
+            round_ = rounds[row["region"]] = _Round(time_s, time_s)
+        round_.latest = time_s
+        round_.seen.add(name)
         found.append(
-            Measurement(time_s, start, row["region"], model_of(row["model"]), provider_of(row), seconds)
+            Measurement(
+                time_s, round_.start, row["region"], model_of(row["model"]), provider_of(row), seconds
+            )
         )
     return found
+
+
+@dataclass(slots=True)
+class _Round:
+    """Measurements of a region that follow each other closely, none of them of the same model at the same provider."""
+
+    start: float
+    latest: float
+    seen: set[tuple[str, str]] = field(default_factory=set)
+
+
+def _unix(file: Path, row: int, text: str) -> float:
+    """Unix seconds of an ISO 8601 time (UTC where it names no zone), or of Unix seconds."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise BadInput(
+            f"'{file}', record {row}: time should be ISO 8601 or Unix seconds, found {text!r}"
+        ) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _is_unknown(cell: object) -> bool:
+    return cell is None or (isinstance(cell, str) and cell.strip().lower() in UNKNOWN)
 
 
 def model_of(name: str) -> str:

@@ -36,7 +36,10 @@ def bench_routing(paths: Sequence[Path], seed: int, json_file: Path | None) -> i
             name, trace = data
             terminal.say(f"\n{name}: {len(trace)} measurements, seed {seed}")
             terminal.say("\nutility = - seconds of the whole answer; eps max(10 %, 50 ms)")
-            report = compare_latency(trace, seed)
+            try:
+                report = compare_latency(trace, seed)
+            except ValueError as error:
+                raise BadInput(f"{name}: {error}; there is nothing to choose between") from error
             _say(terminal, report)
             results.append(_record(name, report, None))
     if json_file is not None:

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -110,8 +111,9 @@ def realised(cases: Cases, chosen: Ints) -> Floats:
     """Utility of each pick; of one that was not allowed, the mean of its context's worst arm."""
     found: Floats = cases.utility[np.arange(len(chosen)), chosen].copy()
     means = _context_means(cases, np.ones(len(chosen)))
-    worst = np.nanmin(means, axis=1)[cases.context_of]
-    found[np.isnan(found)] = worst[np.isnan(found)]
+    _, worst = _ends(means)
+    missing = np.isnan(found)
+    found[missing] = np.nan_to_num(worst)[cases.context_of][missing]
     return found
 
 
@@ -169,11 +171,12 @@ def _ends(means: Floats) -> tuple[Floats, Floats]:
 def _context_means(cases: Cases, weight: Floats) -> Floats:
     """Contexts x arms; NaN where an arm has outcomes in less than half of the context's cases."""
     known = np.isfinite(cases.utility)
-    belongs = np.zeros((len(cases.contexts), len(weight)))
-    belongs[cases.context_of, np.arange(len(weight))] = weight
-    counts = belongs @ known
+    shape = (len(cases.contexts), len(weight))
+    belongs = csr_matrix((weight, (cases.context_of, np.arange(len(weight)))), shape=shape)
+    counts = belongs @ known.astype(float)
     sums = belongs @ np.where(known, cases.utility, 0.0)
-    enough = counts >= np.maximum(belongs.sum(axis=1, keepdims=True) / 2, 1e-9)
+    total = np.bincount(cases.context_of, weight, len(cases.contexts))[:, None]
+    enough = counts >= np.maximum(total / 2, 1e-9)
     return np.where(enough, sums / np.maximum(counts, 1e-12), np.nan)
 
 

@@ -1,10 +1,12 @@
 """Compares pickers of the fastest provider of a model in a region on a trace of measurements, in the order of time.
 
-A pick uses only what was measured before its round. Judged is the later half of the rounds.
+A pick uses only what was measured before its round. Judged is the later half of the rounds. ``fairlead`` follows the
+leader: of many settings and of the simple pickers, the one whose picks have cost least in all rounds before.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby, product
 from typing import Final
 
 import numpy as np
@@ -15,10 +17,10 @@ from fairlead_routing.quality.predictors import numbers
 EPS_SHARE: Final = 0.10
 EPS_S: Final = 0.05
 DAY_S: Final = 86_400.0
-HALF_LIFE_DAYS: Final = 7.0
-OTHER_REGIONS: Final = 0.3
+HALF_LIVES_DAYS: Final = (2.0, 7.0, 30.0)
+OTHER_REGIONS: Final = (0.1, 0.3, 1.0)
 """What a measurement from another region weighs."""
-QUANTILE: Final = 0.6
+QUANTILES: Final = (0.5, 0.6)
 """Above the median: a provider is judged a little by its bad moments."""
 
 
@@ -40,26 +42,62 @@ Expect = Callable[[Sequence[Measurement], str, float], float]
 
 
 def compare_latency(trace: Sequence[Measurement], seed: int) -> Report:
-    """Judge every picker. Needs models that at least two providers serve in the later half of the rounds."""
+    """Judge every picker.
+
+    Raises:
+        ValueError: nowhere in the later half of the rounds is there a choice between providers of one model.
+    """
     ordered = sorted(trace, key=lambda each: each.time_s)
     rounds = sorted({each.round for each in ordered})
     middle = rounds[len(rounds) // 2]
     arms = tuple(sorted({each.provider for each in ordered}))
-    choices = [each for each in _choices(ordered) if each.round >= middle]
+    every = sorted(_choices(ordered), key=lambda each: each.round)
+    picked = _picks(every)
+    later = [row for row, each in enumerate(every) if each.round >= middle]
+    if not later:
+        raise ValueError("no model was measured at two providers in one round of the later half")
+    choices = [every[row] for row in later]
     names, context_of = numbers([f"{each.model} {each.region}" for each in choices])
     utility = np.full((len(choices), len(arms)), np.nan)
-    picks = {name: np.zeros(len(choices), dtype=np.int64) for name in ("random", *PICKERS)}
     rng = np.random.default_rng(seed)
     for row, choice in enumerate(choices):
         for provider, seconds in choice.seconds.items():
             utility[row, arms.index(provider)] = np.nan if seconds is None else -seconds
-        offered = sorted(choice.seconds)
-        picks["random"][row] = arms.index(offered[int(rng.integers(len(offered)))])
-        for name, expect in PICKERS.items():
-            expected = {p: expect(choice.history[p], choice.region, choice.round) for p in offered}
-            picks[name][row] = arms.index(min(offered, key=lambda p: (expected[p], p)))
+    picked["random"] = [str(rng.choice(sorted(each.seconds))) for each in every]
+    picks = {name: np.array([arms.index(of[row]) for row in later]) for name, of in picked.items()}
     cases = Cases(arms, names, context_of, utility, lambda best: np.maximum(EPS_SHARE * -best, EPS_S))
-    return judge(cases, picks, [("fairlead", name) for name in ("best single", "median history")], seed)
+    return judge(cases, picks, [("fairlead", name) for name in BASELINES], seed)
+
+
+def _picks(choices: "Sequence[_Choice]") -> dict[str, list[str]]:
+    """The provider that each picker takes in each choice; the choices are in the order of their rounds."""
+    settings = product(HALF_LIVES_DAYS, OTHER_REGIONS, QUANTILES)
+    experts = BASELINES | {str(setting): recent_quantile(*setting) for setting in settings}
+    found: dict[str, list[str]] = {name: [] for name in (*BASELINES, "fairlead")}
+    cost = dict.fromkeys(experts, 0.0)
+    for _, same_round in groupby(choices, lambda each: each.round):
+        leader, spent = min(cost, key=lambda name: cost[name]), dict.fromkeys(experts, 0.0)
+        for choice in same_round:
+            picked = {name: _picked(choice, expect) for name, expect in experts.items()}
+            for name in BASELINES:
+                found[name].append(picked[name])
+            found["fairlead"].append(picked[leader])
+            for name, provider in picked.items():
+                spent[name] += _cost(choice, provider)
+        cost = {name: before + spent[name] for name, before in cost.items()}
+    return found
+
+
+def _cost(choice: "_Choice", provider: str) -> float:
+    """Seconds of a pick; one that failed costs as much as the slowest answer."""
+    known = [seconds for seconds in choice.seconds.values() if seconds is not None]
+    seconds = choice.seconds[provider]
+    return max(known, default=0.0) if seconds is None else seconds
+
+
+def _picked(choice: "_Choice", expect: Expect) -> str:
+    expected = {p: expect(choice.history[p], choice.region, choice.round) for p in choice.seconds}
+    return min(expected, key=lambda provider: (expected[provider], provider))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +121,7 @@ def _choices(ordered: Sequence[Measurement]) -> list[_Choice]:
             provider: _mean([each.seconds for each in group if each.provider == provider])
             for provider in {each.provider for each in group}
         }
-        if len(seconds) > 1:
+        if len(seconds) > 1 and any(each is not None for each in seconds.values()):
             before = {
                 p: tuple(
                     each for each in history[model, p] if each.time_s < start and each.seconds is not None
@@ -120,28 +158,32 @@ def everywhere(history: Sequence[Measurement], region: str, now: float) -> float
     return float(np.median(found)) if found else float("inf")
 
 
-def recent_quantile(history: Sequence[Measurement], region: str, now: float) -> float:
+def recent_quantile(half_life_days: float, other_regions: float, quantile: float) -> Expect:
     """Weighted quantile: newer measurements weigh more, those from other regions less."""
-    weighed = sorted(
-        (
-            each.seconds,
-            0.5 ** ((now - each.time_s) / DAY_S / HALF_LIFE_DAYS)
-            * (1.0 if each.region == region else OTHER_REGIONS),
+
+    def expect(history: Sequence[Measurement], region: str, now: float) -> float:
+        weighed = sorted(
+            (
+                each.seconds,
+                0.5 ** ((now - each.time_s) / DAY_S / half_life_days)
+                * (1.0 if each.region == region else other_regions),
+            )
+            for each in history
+            if each.seconds is not None
         )
-        for each in history
-        if each.seconds is not None
-    )
-    left = QUANTILE * sum(weight for _, weight in weighed)
-    for seconds, weight in weighed:
-        left -= weight
-        if left <= 0:
-            return seconds
-    return float("inf")
+        total = sum(weight for _, weight in weighed)
+        left = quantile * total
+        for seconds, weight in weighed if total > 0 else ():
+            left -= weight
+            if left <= 0:
+                return seconds
+        return float("inf")
+
+    return expect
 
 
-PICKERS: Final[dict[str, Expect]] = {
+BASELINES: Final[dict[str, Expect]] = {
     "best single": everywhere,
     "median history": median_history,
     "EWMA(.3)": moving_average,
-    "fairlead": recent_quantile,
 }

@@ -17,6 +17,8 @@ NEIGHBOURS: Final = (50, 100, 200, 400)
 RIDGE: Final = ((2.0, 3.0), (4.0, 10.0), (2.0, 30.0), (4.0, 30.0))
 """(gamma of the Gaussian kernel, penalty)."""
 CLUSTERS: Final = (8, 16, 32)
+MOST_COMPARED: Final = 4000
+"""Prompts that a new one is compared with: the cost of a kernel grows with the cube of their number."""
 TASK_PRIOR: Final = 20.0
 """Outcomes of the whole that the mean of a task class starts with."""
 
@@ -90,6 +92,7 @@ class Neighbours:
     def of(cls, training: Training, count: int) -> "Neighbours":
         """Trained."""
         means = TaskMeans.of(training)
+        training = training.part(_thinned(len(training.places)))
         return cls(means, training.places, _residuals(training, means), count)
 
     def predict(self, places: Floats, tasks: Ints) -> Floats:
@@ -117,6 +120,7 @@ class KernelRidge:
         """Trained with (gamma, penalty)."""
         means = TaskMeans.of(training)
         gamma, penalty = setting
+        training = training.part(_thinned(len(training.places)))
         kernel = _gaussian(training.places, training.places, gamma)
         kernel[np.diag_indices_from(kernel)] += penalty
         weights: Floats = np.linalg.solve(kernel, _residuals(training, means)).astype(np.float64)
@@ -128,6 +132,11 @@ class KernelRidge:
             self.means.predict(places, tasks) + _gaussian(places, self.places, self.gamma) @ self.weights
         )
         return found
+
+
+def _thinned(count: int) -> Ints:
+    """Evenly spread places of at most ``MOST_COMPARED`` prompts."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_COMPARED)).astype(np.int64))
 
 
 def _gaussian(one: Floats, other: Floats, gamma: float) -> Floats:
