@@ -13,6 +13,7 @@ from anthropic import AsyncAnthropic
 from fairlead_common.access import WorkspaceSettings
 from fairlead_common.events.calls import Call
 from fairlead_common.outcomes import CallState, ErrorClass
+from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot, Strategy
 from fairlead_models.transport.protocol import Timeouts
 from fairlead_simulator.reciting import counting
 from fairlead_simulator.testing import Running
@@ -242,3 +243,21 @@ async def test_a_caller_who_leaves_while_nobody_has_gone_on_yet_ends_it_too(
         assert [attempt.reason for attempt in call.attempts] == ["primary", "continuation"]
         assert call.output_tokens == call.attempts[0].output_tokens
         assert edge.fleet.in_flight.total() == 0
+
+
+async def test_a_model_that_takes_prefill_goes_on_right_behind_it(tmp_path: Path, vendors: Vendors) -> None:
+    await vendors["openai"].fault("cut", after_chunks=25)
+    rule = RuleSnapshot(
+        rule_id=1,
+        name="the better one first",
+        strategy=Strategy.QUALITY,
+        priority=1,
+        conditions={"targets": [MODELS["openai"], "anthropic/claude-haiku-4-5"], "spread": 0},
+    )
+    specs = tuple(spec_of(vendors[name]) for name in ("openai", "anthropic"))
+    routes = RoutesSnapshot(workspace_id=1, version=1, rules=(rule,))
+    async with edge_here(tmp_path, specs, workspace=CONTINUE, routes=routes) as edge:
+        text, _ = await chat(edge, "auto")
+        assert text == EXPECTED
+        (call,) = await journalled(edge, 1)
+        assert checked(call, "openai", "anthropic").model == "claude-haiku-4-5"
