@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fairlead_common.decisions.conditions import compile_conditions
 from fairlead_common.decisions.plan import FleetView, RouteRequest
+from fairlead_common.decisions.policies import compile_policy
 from fairlead_common.decisions.record import record_of
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.table import CompiledTable, compile_table
@@ -15,6 +16,7 @@ from fairlead_common.events.calls import Considered, Decision, LeftOut
 from fairlead_common.ids import new_id
 from fairlead_common.operations.comparison import DecidedCall
 from fairlead_common.operations.routing_replay import WhatIf
+from fairlead_common.snapshots.failover import PolicySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import Entry
@@ -113,6 +115,11 @@ def test_who_was_out_for_the_moment_stays_out() -> None:
     decision = call.decision.model_copy(update={"candidates": kept, "excluded": (out,)})
     assert replayed(call, COST).after == CHEAP
     assert replayed(call.model_copy(update={"decision": decision}), COST).after == DEAR
+
+
+def test_the_workspaces_primary_provider_comes_first() -> None:
+    policy = compile_policy(PolicySnapshot(workspace_id=1, version=1, primary_provider="openai"))
+    assert replayed(decided(QUALITY, ASK), COST, Knowledge(CATALOG, MEASURED, policy=policy)).after == DEAR
 
 
 def test_what_cannot_be_replayed_says_why() -> None:

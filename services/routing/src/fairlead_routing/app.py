@@ -73,3 +73,4 @@ def _wire_replays(
     answer(runtime.broker, replay_ops.ANALYTICS, api.analytics, at_once=2)
     runtime.spawn(partial(history.performance.follow, runtime.client))
     runtime.spawn(partial(history.quality.follow, runtime.client))
+    runtime.spawn(partial(history.failover.follow, runtime.client))

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import orjson
 from fairlead_common.bus.rpc import RpcClient, RpcError
+from fairlead_common.decisions.policies import CompiledPolicy, compile_policy
 from fairlead_common.decisions.quality import NO_SCORES
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.comparison import ProviderPerformance
 from fairlead_common.operations import comparison as calls
+from fairlead_common.snapshots.failover import PolicySnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_models.catalog.catalog import Catalog
@@ -37,6 +40,7 @@ class History:
         self._catalog = catalog
         self.performance = SnapshotFollower("performance", ProviderPerformance.model_validate_json)
         self.quality = SnapshotFollower("quality", QualitySnapshot.model_validate_json)
+        self.failover = SnapshotFollower("failover", _policy)
 
     async def routed(self, workspace_id: int, since: datetime, until: datetime) -> Routed:
         """Raises RpcError, RpcUnavailable: the comparison service refuses, or does not answer."""
@@ -77,4 +81,12 @@ class History:
             for each in found.models
         }
         quality = self.quality.get(str(workspace_id))
-        return Knowledge(catalog, measured, quality.table() if quality is not None else NO_SCORES)
+        scores = quality.table() if quality is not None else NO_SCORES
+        return Knowledge(catalog, measured, scores, self.failover.get(f"policy.{workspace_id}"))
+
+
+def _policy(data: bytes) -> CompiledPolicy | None:
+    """A policy of the ``failover`` bucket; None for its other values."""
+    if "workspace_id" not in orjson.loads(data):
+        return None
+    return compile_policy(PolicySnapshot.model_validate_json(data))

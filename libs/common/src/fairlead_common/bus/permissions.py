@@ -118,7 +118,7 @@ ROLES: Final = (
         hears=(STATUS, PERFORMANCE, CALLS),
         consumes=(ROUTING_RESULTS,),
         owns=("routes", "quality"),
-        follows=("provider-status", "performance", "routes", "catalog", "quality"),
+        follows=("provider-status", "performance", "routes", "catalog", "quality", "failover"),
         asks=("comparison",),
     ),
     Role(

@@ -12,6 +12,7 @@ from fairlead_common.decisions import scores
 from fairlead_common.decisions.expressions import evaluate
 from fairlead_common.decisions.facts import facts_of
 from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacity, RouteRequest
+from fairlead_common.decisions.policies import CompiledPolicy
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.record import kept_of, request_of
 from fairlead_common.decisions.routing import make_plan
@@ -58,6 +59,8 @@ class Knowledge:
     catalog: Catalog
     measured: Mapping[Target, Measured]
     quality: QualityTable = NO_SCORES
+    policy: CompiledPolicy | None = None
+    """The workspace's failover policy."""
 
 
 def replay(call: DecidedCall, table: CompiledTable, known: Knowledge, turn: int) -> Replayed | str:
@@ -75,7 +78,9 @@ def replay(call: DecidedCall, table: CompiledTable, known: Knowledge, turn: int)
     view = _view(call, known)
     draw = 0.5 if decision.draw is None else decision.draw
     try:
-        plan = make_plan(table, None, request, known.catalog.candidates, view, at, draw, stand_ins=False)
+        plan = make_plan(
+            table, known.policy, request, known.catalog.candidates, view, at, draw, stand_ins=False
+        )
     except UnknownModel:
         return "the catalog has nothing of the requested name any more"
     position, rule = table.rule_for(request, view, at)

@@ -17,9 +17,9 @@ from fairlead_routing.domain.replay import Knowledge, Replayed, replay
 
 METHOD: Final = (
     "Each call is decided again by the edges' code, with the draw and the judgements kept with it; what was not a"
-    " candidate then is judged by what is known now; budgets and the failover policy are left out. A call that stays"
-    " where it was keeps its outcome. Elsewhere, latency and failures are the means of the period's calls that did go"
-    " there (direct method; what is measured now where fewer than 5 did), cost is the price for the tokens the call"
+    " candidate then is judged by what is known now; the failover policy is that of now, budgets are left out. A call"
+    " that stays where it was keeps its outcome. Elsewhere, latency and failures are the means of the period's calls that"
+    " did go there (direct method; what is measured now where fewer than 5 did), cost is the price for the tokens the call"
     " had, quality is what was expected. 95 % percentile intervals of a paired bootstrap over calls"
     f" ({bootstrap.RESAMPLES} resamples, fixed seed), the means included."
 )
