@@ -12,12 +12,14 @@ from fairlead_common.db.database import Database
 from fairlead_common.events.calls import Call, CallKind, Decision
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import comparison as ops
+from fairlead_common.outcomes import CallState, ErrorClass
 from fairlead_comparison.api import CallsApi
 from fairlead_comparison.domain.observations import Observation, midnight, observe, sums_of
 from fairlead_comparison.domain.sums import Sums, total
 from fairlead_comparison.housekeeping import Housekeeping
 from fairlead_comparison.settings import ComparisonSettings
 from fairlead_comparison.store.observations import DAY, ObservationStore
+from fairlead_comparison.store.rescues import RescueStore
 from fairlead_comparison.store.results import ResultStore
 from fairlead_comparison.store.sums import ALL_IN_ONE, SumStore, Window
 from sqlalchemy import text
@@ -76,7 +78,7 @@ async def test_routed_calls_are_read_page_by_page_and_one_in_so_many(
     calls = [call(decision=decision, at=start + timedelta(seconds=i // 2)) for i in range(40)]
     others = [call(), call(decision=decision, workspace_id=2), call(decision=decision, kind=CallKind.PROBE)]
     await store.write(observed([*calls, *others]))
-    api = CallsApi(store, ResultStore(database))
+    api = CallsApi(store, ResultStore(database), RescueStore(database))
     query = ops.DecisionsQuery(workspace_id=1, since=start, until=start + timedelta(seconds=15), limit=7)
     seen: list[str] = []
     while True:
@@ -225,3 +227,29 @@ async def test_windows_take_what_is_inside_of_the_kinds_asked_for(
     assert await sums.extent(window._replace(kinds=("drill",))) is None
     assert parts[0].sums.latency.total() == 1
     assert not (await sums.parts(window, 300, sketches=()))[0].sums.latency
+
+
+async def test_what_failover_did_is_told_by_who_was_tried_first(
+    store: ObservationStore, database: Database
+) -> None:
+    """Ten calls begin at openai: seven served at once, two rescued after 20 ms, one failed everywhere; one caller left."""
+    saved = attempt("anthropic", "claude-haiku-4-5", offset_ms=21.0, cost_usd=0.5)
+    calls = [
+        *(call() for _ in range(7)),
+        call(failed(cost_usd=0.25), saved),
+        call(failed(), saved),
+        call(failed(), failed("anthropic")),
+        call(failed(error=ErrorClass.CALLER_GONE), state=CallState.ABORTED),
+        call(attempt("google")),
+        call(kind=CallKind.PROBE),
+        call(workspace_id=2),
+        call(at=days_ago(2)),
+    ]
+    await store.write(observed(calls))
+    found = await RescueStore(database).rescues(1, now() - timedelta(hours=1), now() + timedelta(hours=1))
+    google, openai = (ops.Rescue.model_validate(dict(row)) for row in found)
+    assert (openai.provider, openai.calls, openai.served) == ("openai", 10, 9)
+    assert (openai.failed_first, openai.rescued) == (3, 2)
+    assert (openai.added_p50_ms, openai.added_p99_ms) == (21.0, 21.0)
+    assert (openai.extra_cost_usd, openai.unpriced_attempts) == (0.25, 2)
+    assert (google.calls, google.rescued, google.added_p50_ms, google.extra_cost_usd) == (1, 0, None, None)

@@ -224,8 +224,26 @@ async def test_failover(plane: Plane) -> None:
     assert (
         await plane.admin.post(f"{base}/release", json={"provider": "google", "reason": "done"})
     ).status_code == 200
-    for path in ("events", "analytics"):
+    for path in ("events", "analytics", "config/versions"):
         assert (await plane.admin.get(f"{base}/{path}")).status_code == 200
+    rule = {
+        "name": "r",
+        "primary": "google/gemini-2.5-flash",
+        "chain": ["openai"],
+        "triggers": {"error_rate": 0.1},
+    }
+    rehearsed = await plane.admin.post(f"{base}/config/dry-run", json={"rules": [rule]})
+    assert (rehearsed.status_code, rehearsed.json()["switches"]) == (200, []), rehearsed.text
+    saved = await plane.admin.put(f"{base}/config", json={"rules": [rule]})
+    assert (saved.json()["version"], saved.json()["rules"][0]["chain"]) == (2, ["openai"])
+    restored = await plane.admin.post(f"{base}/config/versions/1/restore")
+    assert (restored.json()["version"], restored.json()["primary_provider"]) == (3, "google")
+    listed = (await plane.admin.get(f"{base}/config/versions")).json()["versions"]
+    assert [(each["version"], each["changed_by"]) for each in listed] == [
+        (3, "admin"),
+        (2, "admin"),
+        (1, "admin"),
+    ]
     assert (await plane.admin.delete(f"{base}/config")).status_code == 204
     assert (await plane.admin.get(f"{base}/config")).json()["fallback_providers"] == []
 

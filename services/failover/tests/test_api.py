@@ -7,11 +7,12 @@ from fairlead_common.bus.rpc import RpcError
 from fairlead_common.db.database import Database
 from fairlead_common.events.health import Status
 from fairlead_common.operations import failover as ops
+from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.failover import PolicySnapshot
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from services.failover.tests.running import Fleet, running
+from services.failover.tests.running import LONG_AGO, MODEL, Fleet, running
 from tests.support.waiting import until
 
 ONE = ops.OfWorkspace(workspace_id=1)
@@ -23,6 +24,25 @@ def config(**fields: object) -> ops.PutConfig:
 
 def rules(**fields: object) -> ops.PutConfig:
     return config(rules=[{"name": "r", **fields}])
+
+
+async def test_a_dry_run_tells_what_triggers_would_have_moved(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    await fleet.report("openai", *[None] * 10, *[ErrorClass.SERVER_ERROR] * 2, age_s=300)
+    await fleet.report("openai", *[None] * 5, age_s=200)
+    rule = {"name": "r", "chain": ["mistral"], "triggers": {"consecutive_failures": 2}}
+    asked = ops.DryRunIn.model_validate({"workspace_id": 1, "config": {"rules": [rule]}})
+    async with running(nats_url, postgres_dsn, tmp_path):
+        found = await fleet.rpc.call(ops.DRY_RUN, asked)
+        assert (found.complete, found.attempts) == (True, 17)
+        (switch,) = found.switches
+        assert (switch.rule, switch.from_target, switch.to_target) == ("r", f"openai/{MODEL}", "mistral")
+        assert (switch.cause, switch.evidence) == ("consecutive_failures", "2 calls in a row failed")
+        assert switch.back_at is not None
+        assert 30 <= (switch.back_at - switch.at).total_seconds() <= 45
+        assert (switch.calls, switch.failed) == (0, 0)
+        assert await fleet.rpc.call(ops.GET_CONFIG, ONE) == ops.FailoverConfig(workspace_id=1, version=0)
 
 
 async def add_workspace(database: Database, name: str) -> int:
@@ -193,11 +213,15 @@ async def test_each_workspace_is_told_who_stands_in_for_it(
             ops.EVENTS, ops.EventsQuery(workspace_id=named, provider="anthropic", limit=5)
         )
         assert [each.from_target for each in found.events] == ["anthropic"]
-        figures = await fleet.rpc.call(ops.ANALYTICS, ops.OfWorkspace(workspace_id=named))
+        figures = await fleet.rpc.call(ops.ANALYTICS, ops.AnalyticsQuery(workspace_id=named))
         assert (figures.switched, figures.recovered, figures.open_now) == (2, 1, 1)
         assert figures.by_provider == {"anthropic": 1, "openai": 1}
+        assert (figures.causes, figures.mean_time_to_detect_s) == ({"status_down": 2}, None)
+        assert figures.providers is None, "comparison does not run here"
+        one = ops.AnalyticsQuery(workspace_id=named, provider="openai", until=LONG_AGO)
+        assert (await fleet.rpc.call(ops.ANALYTICS, one)).switched == 0
         assert figures.mean_time_to_recover_s == figures.longest_s == found_s(events[-1])
-        figures = await fleet.rpc.call(ops.ANALYTICS, ops.OfWorkspace(workspace_id=off))
+        figures = await fleet.rpc.call(ops.ANALYTICS, ops.AnalyticsQuery(workspace_id=off))
         assert (figures.switched, figures.mean_time_to_recover_s) == (0, None)
 
 

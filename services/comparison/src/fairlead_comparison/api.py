@@ -14,6 +14,7 @@ from fairlead_comparison.domain.ranking import PARTS, balanced, by_metric
 from fairlead_comparison.domain.targets import Selection, problem_of
 from fairlead_comparison.store.comparisons import ComparisonStore
 from fairlead_comparison.store.observations import CallFilter, ObservationStore
+from fairlead_comparison.store.rescues import RescueStore
 from fairlead_comparison.store.results import ResultStore
 from fairlead_comparison.store.sums import Window
 
@@ -25,9 +26,15 @@ MAX_SERIES: Final = 20
 class CallsApi:
     """Calls of a workspace, and the results of a test: one method per operation."""
 
-    def __init__(self, observations: ObservationStore, results: ResultStore) -> None:
+    def __init__(self, observations: ObservationStore, results: ResultStore, rescues: RescueStore) -> None:
         self._observations = observations
         self._results = results
+        self._rescues = rescues
+
+    async def rescues(self, request: ops.RescuesQuery) -> ops.Rescues:
+        """What failover inside requests did for a workspace."""
+        rows = await self._rescues.rescues(request.workspace_id, request.since, request.until)
+        return ops.Rescues(providers=[ops.Rescue.model_validate(dict(row)) for row in rows])
 
     async def results(self, request: ops.OfTest) -> ops.TestResults:
         """Results of a test so far, and where to ask on."""

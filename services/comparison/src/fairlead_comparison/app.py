@@ -22,6 +22,7 @@ from fairlead_comparison.settings import ComparisonSettings
 from fairlead_comparison.spend import SpendPublisher
 from fairlead_comparison.store.comparisons import ComparisonStore
 from fairlead_comparison.store.observations import ObservationStore
+from fairlead_comparison.store.rescues import RescueStore
 from fairlead_comparison.store.results import ResultStore
 from fairlead_comparison.store.spend import SpendStore
 from fairlead_comparison.store.sums import SumStore
@@ -42,13 +43,17 @@ async def wire(runtime: Runtime) -> None:
     housekeeping = Housekeeping(observations, settings, utc_now)
     daily = ComparisonStore(runtime.database)
     comparer = Comparer(sums, daily, timedelta(days=settings.quality_window_days), utc_now)
-    calls_api, api = CallsApi(observations, results), ComparisonApi(comparer, daily)
+    calls_api, api = (
+        CallsApi(observations, results, RescueStore(runtime.database)),
+        ComparisonApi(comparer, daily),
+    )
     consume_batches(runtime.broker, COMPARISON_CALLS, calls.on_frames, size=FRAMES_AT_ONCE)
     consume(runtime.broker, COMPARISON_RESULTS, ResultHandler(results, metrics).on_result)
     answer(runtime.broker, ops.RESULTS, calls_api.results)
     answer(runtime.broker, ops.CALLS, calls_api.calls)
     answer(runtime.broker, ops.CALL, calls_api.call)
     answer(runtime.broker, ops.DECISIONS, calls_api.decisions)
+    answer(runtime.broker, ops.RESCUES, calls_api.rescues)
     answer(runtime.broker, ops.COMPARE, api.compare)
     answer(runtime.broker, ops.RANKING, api.ranking)
     answer(runtime.broker, ops.HISTORY, api.history)

@@ -1,14 +1,19 @@
 """The operations failover answers; errors become refusals here and nowhere else."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
 
-from fairlead_common.bus.rpc import Empty, RpcError
+from fairlead_common.bus.rpc import Empty, RpcClient, RpcError, RpcUnavailable
 from fairlead_common.decisions.gates import HoldKind
 from fairlead_common.events.health import ProviderStatus
+from fairlead_common.ids import utc_now
+from fairlead_common.operations import comparison as calls
 from fairlead_common.operations import failover as ops
-from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot
+from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.loop import SnapshotLoop
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_models.catalog.catalog import Catalog
@@ -19,12 +24,17 @@ from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from fairlead_failover.acts import ACT_SUBJECT, Act
+from fairlead_failover.analytics import figures
 from fairlead_failover.checks import Refused, check
 from fairlead_failover.controller import FLEET_KEY, JOB
+from fairlead_failover.dryrun import dry_run
 from fairlead_failover.records import policy_of
 from fairlead_failover.store import FailoverStore
 
+logger = logging.getLogger(__name__)
+
 POLICY = "policy."
+ANALYTICS_SPAN: Final = timedelta(days=30)
 ACT_TIMEOUT_S = 4.0
 ACT_AGAIN_S = 0.1
 
@@ -47,6 +57,7 @@ class FailoverApi:
         self._catalog = catalog
         self._fleet = SnapshotPublisher(client, "failover")
         self._status = SnapshotPublisher(client, "provider-status")
+        self._rpc = RpcClient(client)
         self._leases = SnapshotPublisher(client, "leases")
 
     async def get_config(self, request: ops.OfWorkspace) -> ops.FailoverConfig:
@@ -144,21 +155,45 @@ class FailoverApi:
         rows = await self._store.log(request.workspace_id, request.provider, request.limit)
         return ops.Events(events=[ops.EventOut.model_validate(dict(row)) for row in rows])
 
-    async def analytics(self, request: ops.OfWorkspace) -> ops.Analytics:
-        """Sums of the log."""
-        rows = await self._store.analytics(request.workspace_id)
-        switched = {row["provider"]: row["n"] for row in rows if row["kind"] == "switched"}
-        back = [row for row in rows if row["kind"] == "recovered"]
-        count = sum(row["n"] for row in back)
-        longest = [row["longest_s"] for row in back if row["longest_s"] is not None]
-        return ops.Analytics(
-            switched=sum(switched.values()),
-            recovered=count,
-            open_now=await self._store.open_now(request.workspace_id),
-            mean_time_to_recover_s=sum(row["total_s"] or 0.0 for row in back) / count if count else None,
-            longest_s=max(longest) if longest else None,
-            by_provider=switched,
+    async def analytics(self, request: ops.AnalyticsQuery) -> ops.Analytics:
+        """Sums of the log, and of the calls as comparison has stored them."""
+        until = request.until or utc_now()
+        since = request.since or until - ANALYTICS_SPAN
+        rows = await self._store.analytics(request.workspace_id, since, until, request.provider)
+        return figures(
+            rows,
+            since,
+            until,
+            await self._store.open_now(request.workspace_id),
+            await self._rescues(request, since, until),
         )
+
+    async def dry_run(self, request: ops.DryRunIn) -> ops.DryRun:
+        """What the triggers of a configuration would have moved, from the calls that the bus still has."""
+        try:
+            check(request.config, self._catalog(), self._providers)
+        except Refused as error:
+            raise RpcError(422, error.code, str(error)) from error
+        policy = PolicySnapshot(
+            workspace_id=request.workspace_id,
+            version=0,
+            enabled=request.config.enabled,
+            rules=tuple(request.config.rules),
+        )
+        until = utc_now()
+        return await dry_run(self._client, policy, until - timedelta(hours=request.hours), until)
+
+    async def _rescues(
+        self, request: ops.AnalyticsQuery, since: datetime, until: datetime
+    ) -> list[calls.Rescue] | None:
+        """None when comparison does not answer."""
+        asked = calls.RescuesQuery(workspace_id=request.workspace_id, since=since, until=until)
+        try:
+            found = (await self._rpc.call(calls.RESCUES, asked)).providers
+        except (RpcError, RpcUnavailable) as error:
+            logger.warning("the figures of calls cannot be had: %s", error)
+            return None
+        return [each for each in found if request.provider in (None, each.provider)]
 
 
 class Policies:

@@ -58,6 +58,7 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.HOLD, api.hold)
     answer(runtime.broker, ops.RELEASE, api.release)
     answer(runtime.broker, ops.EVENTS, api.events)
+    answer(runtime.broker, ops.DRY_RUN, api.dry_run)
     answer(runtime.broker, ops.ANALYTICS, api.analytics)
     answer(runtime.broker, drill_ops.START_DRILL, drills.start)
     answer(runtime.broker, drill_ops.DRILLS, drills.going_on)

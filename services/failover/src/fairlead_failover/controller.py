@@ -21,10 +21,8 @@ from fairlead_common.decisions.gates import CallSeen, GateRecord, GateSettings, 
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
 from fairlead_common.decisions.triggers import Outcome
-from fairlead_common.events.calls import Attempt
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.leases import Held, Lease
-from fairlead_common.outcomes import ErrorClass
 from fairlead_common.service import retrying
 from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot, PolicySnapshot, UnsavedGate
 from fairlead_common.snapshots.follower import SnapshotFollower
@@ -35,6 +33,7 @@ from nats.errors import Error as NatsError
 
 from fairlead_failover.acts import ACT_SUBJECT, Act
 from fairlead_failover.domain import MAX_GATES, OUT, Moved, observe, observe_call, without_idle
+from fairlead_failover.hearing import outcome_of, seen_of
 from fairlead_failover.probes import Prober
 from fairlead_failover.records import (
     from_snapshot,
@@ -379,21 +378,6 @@ class Controller:
 
     def _may_save(self) -> bool:
         return bool(self._unsaved) and self._told.published == self._told.changes
-
-
-def seen_of(attempt: Attempt, ended_at: float) -> CallSeen | None:
-    """What an attempt says of its target; None = nothing: a caller's own error, or a model that does not exist."""
-    error = attempt.error_class
-    if error in (ErrorClass.RATE_LIMITED, ErrorClass.QUOTA_EXHAUSTED):
-        return CallSeen(False, ended_at, error, attempt.retry_after_s)
-    if error is ErrorClass.NOT_FOUND or (error is not None and not error.counts_against_provider):
-        return None
-    return CallSeen(error is None, ended_at)
-
-
-def outcome_of(attempt: Attempt, seen: CallSeen) -> Outcome:
-    """What triggers see of an attempt."""
-    return Outcome(seen.ended_at or 0.0, attempt.error_class, attempt.duration_ms, attempt.ttft_ms)
 
 
 def policy_or_none(data: bytes) -> PolicySnapshot | None:

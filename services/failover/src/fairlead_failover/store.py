@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from fairlead_common.db import outbox
@@ -164,13 +165,21 @@ class FailoverStore:
         found: int = rows[0]["n"]
         return found
 
-    async def analytics(self, workspace_id: int) -> list[RowMapping]:
-        """Per provider and kind over 30 days: count, mean and longest outage."""
+    async def analytics(
+        self, workspace_id: int, since: datetime, until: datetime, provider: str | None
+    ) -> list[RowMapping]:
+        """Per kind, target and cause within a period: count, sums of times, longest outage."""
         return await self._rows(
-            "SELECT kind, CASE kind WHEN 'switched' THEN from_target ELSE to_target END AS provider, count(*) AS n,"
-            " sum(down_s) AS total_s, max(down_s) AS longest_s FROM failover_event"
-            " WHERE workspace_id = :id AND occurred_at > now() - interval '30 days' GROUP BY 1, 2",
+            "SELECT kind, target, cause, count(*) AS n, sum(down_s) AS down_s, max(down_s) AS longest_s,"
+            " sum(detect_s) AS detect_s, count(detect_s) AS detected FROM (SELECT kind, cause, down_s,"
+            " CASE kind WHEN 'switched' THEN from_target ELSE to_target END AS target,"
+            " extract(epoch FROM occurred_at - CAST(payload->>'failing_since' AS timestamptz))::float AS detect_s"
+            " FROM failover_event WHERE workspace_id = :id AND occurred_at >= :since AND occurred_at < :until) AS event"
+            " WHERE CAST(:provider AS text) IS NULL OR split_part(target, '/', 1) = :provider GROUP BY 1, 2, 3",
             id=workspace_id,
+            since=since,
+            until=until,
+            provider=provider,
         )
 
 

@@ -44,6 +44,7 @@ def switched(
             cause=switch.cause,
             evidence=evidence(switch),
             version=switch.version,
+            failing_since=switch.failing_since,
             gate=key,
         )
         for workspace_id in workspaces

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import AwareDatetime
+
 from fairlead_common.events.event import Event
 from fairlead_common.events.health import Evidence
 
@@ -20,6 +22,8 @@ class FailoverSwitched(Event):
     evidence: tuple[Evidence, ...] = ()
     version: int
     """Version of the failover snapshot that carries the switch."""
+    failing_since: AwareDatetime | None = None
+    """End of the first failed call of the run that moved the gate; None = no call did."""
     gate: str | None = None
     """Key of the gate that moved: provider, provider/model, or ``@<workspace>/<rule>@provider/model`` of a policy's own."""
 

@@ -445,6 +445,43 @@ class Trend(BaseModel):
     series: list[Series]
 
 
+class RescuesQuery(BaseModel):
+    """Live calls of a workspace that started in ``[since, until)``."""
+
+    workspace_id: int
+    since: Moment
+    until: Moment
+
+
+class Rescue(BaseModel):
+    """Calls by the provider that was tried first. Null = unknown, or none to measure."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    provider: str
+    calls: int = Field(
+        description="that a provider was tried for and that did not end by the caller's own doing"
+    )
+    served: int = Field(description="of these, answered completely")
+    failed_first: int = Field(description="whose first attempt failed")
+    rescued: int = Field(description="of these, answered completely by a later attempt")
+    added_p50_ms: float | None = Field(
+        description="median time that rescued calls waited before the attempt that answered"
+    )
+    added_p99_ms: float | None = None
+    extra_cost_usd: float | None = Field(
+        description="what attempts before the last one cost, as far as known"
+    )
+    unpriced_attempts: int = Field(description="attempts before the last one whose cost is not known")
+
+
+class Rescues(BaseModel):
+    """By provider."""
+
+    providers: list[Rescue]
+
+
+RESCUES = Operation(SERVICE, "rescues", RescuesQuery, Rescues)
 RESULTS = Operation(SERVICE, "results", OfTest, TestResults)
 CALLS = Operation(SERVICE, "calls", CallsQuery, CallList)
 CALL = Operation(SERVICE, "call", OneCall, CallDetail)

@@ -5,6 +5,7 @@ from typing import Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from fairlead_common.bus.rpc import Empty, Operation
+from fairlead_common.operations.comparison import Rescue
 from fairlead_common.snapshots.failover import PolicyRule, Recovery, Triggers
 
 SERVICE = "failover"
@@ -204,17 +205,87 @@ class Events(BaseModel):
     events: list[EventOut]
 
 
-class Analytics(BaseModel):
-    """Failovers of the last 30 days. Null = none to measure."""
+class AnalyticsQuery(BaseModel):
+    """Which failovers: of a workspace, in a period (default: the last 30 days), of one provider or all."""
 
+    workspace_id: int
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    provider: str | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "AnalyticsQuery":
+        if self.since is not None and self.until is not None and self.until <= self.since:
+            raise ValueError("until must lie after since")
+        return self
+
+
+class ProviderAnalytics(Rescue):
+    """What failover did around one provider. Null = unknown, or none to measure."""
+
+    switched: int
+    causes: dict[str, int]
+    availability_with_failover: float | None = Field(
+        description="share of the calls that were served, 0 to 1"
+    )
+    availability_without_failover: float | None = Field(
+        description="share whose first attempt succeeded; calls that were led elsewhere from the start count there"
+    )
+
+
+class Analytics(BaseModel):
+    """Failovers of a period. Null = unknown, or none to measure."""
+
+    since: AwareDatetime
+    until: AwareDatetime
     switched: int
     recovered: int
     open_now: int
-    mean_time_to_recover_s: float | None
+    causes: dict[str, int]
+    mean_time_to_detect_s: float | None = Field(description="from the first failed call to the switch")
+    mean_time_to_recover_s: float | None = Field(description="until all of the traffic was back")
     longest_s: float | None
-    by_provider: dict[str, int]
+    by_provider: dict[str, int] = Field(description="switches away from a provider or model")
+    providers: list[ProviderAnalytics] | None = Field(
+        description="by the provider that was tried first; null: the figures of calls cannot be had now"
+    )
 
 
+class DryRunIn(BaseModel):
+    """What would this configuration have done?"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workspace_id: int
+    config: FailoverConfigIn
+    hours: float = Field(default=24.0, gt=0, le=168)
+
+
+class DryRunSwitch(BaseModel):
+    """Traffic that a rule would have moved."""
+
+    rule: str
+    from_target: str
+    to_target: str = Field(description="the first of the chain, or: equivalents")
+    cause: str
+    evidence: str
+    at: AwareDatetime
+    back_at: AwareDatetime | None = Field(description="when all of it was back; null: not within the period")
+    calls: int = Field(description="of the workspace that ended there between these times")
+    failed: int = Field(description="of these, the ones that failed there")
+
+
+class DryRun(BaseModel):
+    """What the triggers would have moved. The fleet's own gates are not part of it."""
+
+    since: AwareDatetime
+    until: AwareDatetime = Field(description="end of what was looked at")
+    complete: bool = Field(description="false: there were more calls than could be read in time")
+    attempts: int = Field(description="that were looked at, of all workspaces")
+    switches: list[DryRunSwitch] = Field(description="oldest first, at most 500")
+
+
+DRY_RUN = Operation(SERVICE, "dry_run", DryRunIn, DryRun, timeout_s=30)
 GET_CONFIG = Operation(SERVICE, "get_config", OfWorkspace, FailoverConfig)
 PUT_CONFIG = Operation(SERVICE, "put_config", PutConfig, FailoverConfig)
 DELETE_CONFIG = Operation(SERVICE, "delete_config", DeleteConfig, Empty)
@@ -224,4 +295,4 @@ STATE = Operation(SERVICE, "state", Empty, FailoverState)
 HOLD = Operation(SERVICE, "hold", Hold, FailoverState)
 RELEASE = Operation(SERVICE, "release", TargetIn, FailoverState)
 EVENTS = Operation(SERVICE, "events", EventsQuery, Events)
-ANALYTICS = Operation(SERVICE, "analytics", OfWorkspace, Analytics)
+ANALYTICS = Operation(SERVICE, "analytics", AnalyticsQuery, Analytics)

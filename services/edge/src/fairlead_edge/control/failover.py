@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fairlead_common.bus.rpc import Empty
+from fairlead_common.bus.rpc import Empty, RpcError
 from fairlead_common.operations import failover as ops
+from fairlead_common.operations.comparison import Moment
 from fastapi import APIRouter, Path, Query
 
 from fairlead_edge.control.dependencies import OPERATOR, KeyId, Rpc, WorkspaceId
@@ -32,6 +33,17 @@ async def put_config(
     """Create or replace; edges follow at once. Warnings name what chains lack."""
     put = ops.PutConfig(workspace_id=workspace_id, config=config, changed_by=key_id)
     return await rpc.call(ops.PUT_CONFIG, put)
+
+
+@router.post("/config/dry-run", summary="What a configuration would have done")
+async def dry_run(
+    rpc: Rpc,
+    workspace_id: WorkspaceId,
+    config: ops.FailoverConfigIn,
+    hours: Annotated[float, Query(gt=0, le=168)] = 24.0,
+) -> ops.DryRun:
+    """Its triggers over the calls of the last hours; nothing is changed."""
+    return await rpc.call(ops.DRY_RUN, ops.DryRunIn(workspace_id=workspace_id, config=config, hours=hours))
 
 
 @router.delete("/config", status_code=204, summary="Back to the defaults")
@@ -66,10 +78,19 @@ async def events(
     )
 
 
-@router.get("/analytics", summary="Failovers of the last 30 days")
-async def analytics(rpc: Rpc, workspace_id: WorkspaceId) -> ops.Analytics:
-    """Counts and times to recover."""
-    return await rpc.call(ops.ANALYTICS, ops.OfWorkspace(workspace_id=workspace_id))
+@router.get("/analytics", summary="What failover did")
+async def analytics(
+    rpc: Rpc,
+    workspace_id: WorkspaceId,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    provider: str | None = None,
+) -> ops.Analytics:
+    """Switches, times and rescued requests of a period (default: the last 30 days); unknown is null."""
+    if since is not None and until is not None and until <= since:
+        raise RpcError(422, "until_before_since", "until must lie after since")
+    query = ops.AnalyticsQuery(workspace_id=workspace_id, since=since, until=until, provider=provider)
+    return await rpc.call(ops.ANALYTICS, query)
 
 
 @router.post("/force", summary="Force a switch", dependencies=[OPERATOR])

@@ -1,0 +1,185 @@
+"""What the triggers of a configuration would have moved: stored calls through the live code, by a virtual clock."""
+
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from fairlead_common.bus.frames import Heard
+from fairlead_common.bus.reading import read_since
+from fairlead_common.decisions.gates import CallSeen
+from fairlead_common.decisions.targets import Target
+from fairlead_common.events.calls import CallsCompleted
+from fairlead_common.events.health import ProviderStatusPublished
+from fairlead_common.operations import failover as ops
+from fairlead_common.snapshots.failover import PolicySnapshot
+from nats.aio.client import Client
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from pydantic import ValidationError
+
+from fairlead_failover.hearing import outcome_of, seen_of
+from fairlead_failover.records import time_of
+from fairlead_failover.switches import ANY_EQUIVALENT
+from fairlead_failover.watch import Guarded, PolicyMoved, PolicyWatch
+
+BATCH: Final = 256
+POLL_S: Final = 0.2
+READ_S: Final = 20.0
+"""Reading stops after this long; what was not read is said."""
+FORGOTTEN_S: Final = 30.0
+MAX_SWITCHES: Final = 500
+STEP_S: Final = 1.0
+MAX_STEPS: Final = 900
+"""So many seconds without any call are lived through one by one while something is away; then nothing moves."""
+
+
+@dataclass
+class _Away:
+    """A switch under way, and what its target still got of the workspace's calls."""
+
+    moved: PolicyMoved
+    back_at: float | None = None
+    calls: int = 0
+    failed: int = 0
+
+
+@dataclass
+class Rehearsal:
+    """A policy's watch on a virtual clock. Times are Unix seconds."""
+
+    policy: PolicySnapshot
+    status: dict[str, str] = field(default_factory=dict)
+    attempts: int = 0
+    clock: float = 0.0
+    away: list[_Away] = field(default_factory=list)
+    _watch: PolicyWatch = field(default_factory=PolicyWatch)
+    _open: dict[Guarded, _Away] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._watch.policies = {self.policy.workspace_id: self.policy}
+
+    def hear(self, heard: Heard) -> None:
+        """One frame, in the order in which they came."""
+        for call, attempt, ended_at in heard.attempts():
+            seen = seen_of(attempt, ended_at)
+            if seen is None:
+                continue
+            now = max(self.clock, ended_at)
+            self.live_until(now)
+            target = Target(attempt.provider, attempt.model)
+            self._count(target, seen, ours=call.workspace_id == self.policy.workspace_id)
+            self._note(self._watch.hear(target, outcome_of(attempt, seen), now))
+            self._note(self._watch.judge(self.status, now, (target,)))
+
+    def say(self, provider: str, status: str) -> None:
+        """Health has said this of a provider."""
+        self.status[provider] = status
+        self._note(self._watch.judge(self.status, self.clock))
+
+    def live_until(self, now: float) -> None:
+        """Let time pass."""
+        steps = 0
+        while self._open and self.clock + STEP_S <= now and steps < MAX_STEPS:
+            self.clock += STEP_S
+            steps += 1
+            self._note(self._watch.judge(self.status, self.clock))
+        self.clock = now
+
+    def switches(self) -> list[ops.DryRunSwitch]:
+        """What would have been moved, oldest first."""
+        return [self._told(each) for each in self.away[:MAX_SWITCHES]]
+
+    def _count(self, target: Target, seen: CallSeen, *, ours: bool) -> None:
+        self.attempts += 1
+        for guarded, away in self._open.items():
+            if ours and guarded.target == target:
+                away.calls += 1
+                away.failed += not seen.ok
+
+    def _note(self, moved: Iterable[PolicyMoved]) -> None:
+        for each in moved:
+            if each.switch is None:
+                continue
+            if each.switch.kind == "switched":
+                self._open[each.guarded] = _Away(each)
+                self.away.append(self._open[each.guarded])
+            elif each.guarded in self._open:
+                self._open.pop(each.guarded).back_at = each.switch.at
+
+    def _told(self, away: _Away) -> ops.DryRunSwitch:
+        guarded, record = away.moved.guarded, away.moved.record
+        chain = next((rule.chain for rule in self.policy.rules if rule.name == guarded.rule), ())
+        return ops.DryRunSwitch(
+            rule=guarded.rule,
+            from_target=str(guarded.target),
+            to_target=next((name for name in chain if name != str(guarded.target)), ANY_EQUIVALENT),
+            cause=str(record.cause),
+            evidence=away.moved.evidence,
+            at=time_of(record.since),
+            back_at=None if away.back_at is None else time_of(away.back_at),
+            calls=away.calls,
+            failed=away.failed,
+        )
+
+
+async def dry_run(client: Client, policy: PolicySnapshot, since: datetime, until: datetime) -> ops.DryRun:
+    """Read what the streams have of this period, and rehearse. Raises what the bus raises."""
+    found = Rehearsal(policy)
+    states = [
+        ProviderStatusPublished.model_validate_json(each.data).state
+        for each in await read_since(client, "STATUS", f"{ProviderStatusPublished.subject_prefix}.>", since)
+    ]
+    changes = sorted(
+        ((each.since.timestamp(), each.provider, each.status.value) for each in states), reverse=True
+    )
+    began, last, complete = time.monotonic(), since.timestamp(), True
+    async for heard in _frames(client, since):
+        while changes and changes[-1][0] <= heard.stored_at:
+            at, provider, status = changes.pop()
+            found.live_until(max(found.clock, at))
+            found.say(provider, status)
+        found.hear(heard)
+        last = heard.stored_at
+        if time.monotonic() - began > READ_S:
+            complete = False
+            break
+    end = until.timestamp() if complete else last
+    found.live_until(max(found.clock, end))
+    return ops.DryRun(
+        since=since,
+        until=time_of(end),
+        complete=complete,
+        attempts=found.attempts,
+        switches=found.switches(),
+    )
+
+
+async def _frames(client: Client, since: datetime) -> AsyncIterator[Heard]:
+    """What the stream of calls has from ``since`` on, oldest first."""
+    config = ConsumerConfig(
+        deliver_policy=DeliverPolicy.BY_START_TIME,
+        opt_start_time=since,
+        ack_policy=AckPolicy.NONE,
+        mem_storage=True,
+        num_replicas=1,
+        inactive_threshold=FORGOTTEN_S,
+    )
+    jetstream = client.jetstream(timeout=5)
+    subscription = await jetstream.pull_subscribe(
+        f"{CallsCompleted.subject_prefix}.>", stream="CALLS", config=config
+    )
+    try:
+        while (await subscription.consumer_info()).num_pending:
+            try:
+                messages = await subscription.fetch(BATCH, timeout=POLL_S)
+            except TimeoutError:
+                continue
+            for message in messages:
+                try:
+                    frame = CallsCompleted.model_validate_json(message.data)
+                except ValidationError:
+                    continue  # the controller has said so when it came
+                yield Heard(frame, message.metadata.timestamp.timestamp())
+    finally:
+        await subscription.unsubscribe()
