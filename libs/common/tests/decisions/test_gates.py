@@ -227,7 +227,14 @@ def test_what_ended_before_the_gate_moved_or_long_ago_decides_nothing() -> None:
     moved = replace(CLOSED, since=START)
     assert advance(moved, CallSeen(False, START - 0.1), START + 1, RULES) == moved
     assert advance(CLOSED, CallSeen(False, START - 31), START, RULES) == CLOSED
-    assert advance(CLOSED, CallSeen(False, START - 29), START, RULES).breaker.failures_in_row == 1
+    assert advance(CLOSED, CallSeen(False, START - 6), START, RULES).breaker.failures_in_row == 0
+    assert advance(CLOSED, CallSeen(False, START - 4), START, RULES).breaker.failures_in_row == 1
+
+
+def test_a_limit_that_is_heard_of_late_still_lasts_as_long_as_the_provider_asked_for() -> None:
+    limit = CallSeen(False, START - 20, ErrorClass.RATE_LIMITED, retry_after_s=60)
+    found = advance(CLOSED, limit, START, RULES)
+    assert (found.state, found.retry_at) == (GateState.OPEN, START + 40)
 
 
 def test_a_switch_is_one_outage_however_often_it_relapses() -> None:

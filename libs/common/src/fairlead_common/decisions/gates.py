@@ -95,6 +95,9 @@ class GateSettings:
     """A gate that was closed for this long has no history of relapses."""
     old_s: float = 30.0
     """Outcomes of calls that ended longer ago than this are old news."""
+    late_s: float = 5.0
+    """Nor do outcomes open a gate that ended longer ago than this, limits apart: after a while without the bus they come
+    all at once, and say how it was then."""
     rate_limit_s: float = 5.0
     """How long a limit lasts when the provider does not say."""
     quota_s: float = 300.0
@@ -292,6 +295,8 @@ def _call(record: GateRecord, seen: CallSeen, now: float, settings: GateSettings
     record = replace(record, called_at=max(at, record.called_at))
     if seen.limit is not None:
         return _limited(record, seen, at, now, settings)
+    if at < now - settings.late_s:
+        return record
     match record.state:
         case GateState.CLOSED:
             return _call_when_closed(record, seen.ok, at, now, settings)
