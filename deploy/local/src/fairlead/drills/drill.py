@@ -22,7 +22,7 @@ from fairlead.errors import FairleadError
 SETTLE_S = 90.0
 SETTLED_ROUNDS = 3
 """So often in a row every edge must be served by the provider that is to be hurt."""
-RECOVERY_S = 40.0
+RECOVERY_S = 75.0
 """How long after a drill's own time the traffic may take to come back."""
 POLL_S = 0.1
 RECORDED = (Ending.ANSWERED, Ending.TOLD, Ending.FAILED, Ending.SILENT)
