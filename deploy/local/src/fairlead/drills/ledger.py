@@ -11,6 +11,7 @@ import asyncpg
 RECORDED_S = 90.0
 """How long outcomes may take to arrive after the end of the load, at most: what a killed service had been given and had
 not acknowledged is given to another after a minute."""
+BACK_S = 30.0
 POLL_S = 0.25
 
 
@@ -59,7 +60,7 @@ async def read(dsn: str, call_ids: Sequence[str]) -> Ledger:
         OSError, asyncpg.PostgresError: the database does not answer.
     """
     began = time.monotonic()
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await _connected(dsn)
     try:
         while True:
             rows = await connection.fetch(
@@ -84,3 +85,15 @@ async def read(dsn: str, call_ids: Sequence[str]) -> Ledger:
         attempts=tuple(Tried(**row) for row in attempts),
         settled_s=settled_s,
     )
+
+
+async def _connected(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """A database that a drill has killed may still be coming back."""
+    end = time.monotonic() + BACK_S
+    while True:
+        try:
+            return await asyncpg.connect(dsn, timeout=10)
+        except (OSError, TimeoutError, asyncpg.PostgresError):
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(POLL_S)
