@@ -283,11 +283,13 @@ def test_slower_than_its_own_week_is_told_after_five_minutes_and_not_while_it_is
     day = Day(probe=lambda at: True).run(0, 5 * MINUTE)
     usual = {("7d", 0.95): Timing(9000, 400.0)}
     day.around = replace(
-        day.around, figures={"openai": Figures(timings={**usual, ("5m", 0.95): Timing(50, 1300.0)})}
+        day.around,
+        figures={"openai": Figures({}, {**usual, ("5m", 0.95): Timing(50, 1300.0)}, {"timeout": 2})},
     )
     day.run(5 * MINUTE, 11 * MINUTE)
     (alert,) = day.alerts
     assert (alert.alertname, alert.value, alert.threshold) == ("latency_regression", 1300.0, 1200.0)
+    assert alert.evidence.error_classes == {"timeout": 2}
     assert alert.starts_at.timestamp() - MIDNIGHT == pytest.approx(10 * MINUTE, abs=10)
     day.probe = lambda at: False
     day.run(11 * MINUTE, 15 * MINUTE)

@@ -51,3 +51,4 @@ async def test_the_baseline_is_read_seldom(database: Database) -> None:
     samples = [found["openai"].timings["7d", 0.95].samples for found in (first, second, later)]
     assert samples == [0, 0, 30]
     assert second["openai"].counts["1h"] == Count(32, 2)
+    assert (first["openai"].errors, second["openai"].errors) == ({}, {"rate_limited": 1, "server_error": 2})

@@ -33,7 +33,7 @@ ALERT = AlertRaised(
     threshold=0.1,
     window="5m",
     sample_count=40,
-    evidence=AlertEvidence(call_ids=("a", "b")),
+    evidence=AlertEvidence(call_ids=("a", "b"), error_classes={"timeout": 2, "connect": 1}),
     action_taken=ActionTaken(action="failover", to_target="anthropic", reason="status_down"),
 )
 RESOLVED = ALERT.model_copy(
@@ -136,6 +136,7 @@ def test_the_webhook_has_alertmanagers_format() -> None:
     assert (one["status"], one["fingerprint"]) == ("firing", "f00d")
     assert (one["startsAt"], one["endsAt"]) == ("2026-11-25T12:00:00+00:00", "0001-01-01T00:00:00Z")
     assert one["annotations"]["value"] == "0.5"
+    assert one["annotations"]["errors"] == "1 connect, 2 timeout"
     assert one["annotations"]["action_taken"] == "failover to anthropic: status_down"
     (ended,) = webhook(RESOLVED, "ops")["alerts"]
     assert (ended["status"], ended["endsAt"]) == ("resolved", "2026-11-25T12:30:00+00:00")

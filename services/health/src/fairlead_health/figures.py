@@ -50,6 +50,20 @@ class FigureStore:
             )
         return {provider: Figures(counts[provider], timings[provider]) for provider in counts}
 
+    async def errors(self, now: datetime) -> dict[str, dict[str, int]]:
+        """Provider and class of error to calls of the last 5 minutes."""
+        query = (
+            "SELECT provider, error.key, sum(error.value::int) FROM provider_health_minute"
+            " CROSS JOIN LATERAL jsonb_each_text(error_classes) AS error WHERE minute > :begins GROUP BY 1, 2"
+        )
+        begins = _begins("minute", ("5m",), now)["5m"]
+        async with self._database.transaction() as session:
+            rows = await (await session.connection()).execute(text(query), {"begins": begins})
+        found: dict[str, dict[str, int]] = {}
+        for provider, error, count in rows:
+            found.setdefault(provider, {})[error] = int(count)
+        return found
+
     async def _count(self, unit: str, begins: Mapping[str, datetime], counts: Counts) -> None:
         if not begins:
             return
@@ -111,13 +125,14 @@ class Measurements:
                     self._asked, self._read_at = slow, now
                 quick = Wanted(asked.counts, asked.timings - slow.timings)
                 found = await self._store.figures(quick, self._providers, now)
+                errors = await self._store.errors(now)
         except Exception as error:
             if not is_away(error):
                 raise
             logger.warning("figures of longer windows cannot be read: %s", type(error).__name__)
             return {}
         return {
-            name: Figures(each.counts, {**each.timings, **self._baseline[name].timings})
+            name: Figures(each.counts, {**each.timings, **self._baseline[name].timings}, errors.get(name, {}))
             for name, each in found.items()
         }
 

@@ -33,6 +33,8 @@ class Figures:
     """By window."""
     timings: Mapping[tuple[str, float], Timing] = field(default_factory=lambda: MappingProxyType({}))
     """By window and quantile."""
+    errors: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Class of error to how many calls of the last 5 minutes ended so; as evidence."""
 
 
 UNMEASURED = Figures()

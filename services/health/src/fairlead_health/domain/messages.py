@@ -111,6 +111,8 @@ def _facts(alert: AlertRaised) -> dict[str, str]:
         "threshold": None if alert.threshold is None else f"{alert.threshold:g}",
         "window": alert.window,
         "sample_count": None if alert.sample_count is None else str(alert.sample_count),
+        "errors": ", ".join(f"{count} {name}" for name, count in sorted(alert.evidence.error_classes.items()))
+        or None,
         "calls": ", ".join(alert.evidence.call_ids) or None,
         "action_taken": None if action is None else f"{action.action} to {action.to_target}: {action.reason}",
     }

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from fairlead_health.domain.rules import explained
 
 NOTIFIER: Final[TypeAdapter[AnyNotifier]] = TypeAdapter(AnyNotifier)
+KINDS: Final = ("webhook", "pagerduty", "apprise")
 REFERENCE: Final = re.compile(r"\$\{([^}]*)\}")
 VARIABLE: Final = re.compile(r"NOTIFIER_[A-Z0-9_]+")
 """Others cannot be referred to, so that nobody can have the keys of providers or the database sent anywhere."""
@@ -44,7 +45,7 @@ def read(
         try:
             notifier = NOTIFIER.validate_python(each)
         except ValidationError as error:
-            problems += explained(where, error)
+            problems += explained(where, error, KINDS)
             continue
         if notifier.name in [other.name for other in found]:
             problems.append(Problem(where=f"{where}.name", message=f"'{notifier.name}' is given twice"))

@@ -179,7 +179,10 @@ def _event(
         threshold=found.threshold,
         window=found.window,
         sample_count=found.samples,
-        evidence=AlertEvidence(call_ids=tuple(filter(None, record.failed_refs))),
+        evidence=AlertEvidence(
+            call_ids=tuple(filter(None, record.failed_refs)),
+            error_classes=dict(around.figures.get(record.provider, UNMEASURED).errors),
+        ),
         action_taken=_action(around.actions.get(record.provider), episode.starts_at, now),
     )
 

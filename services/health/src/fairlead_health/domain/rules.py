@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fairlead_common.operations.alert_rules import (
+    RUNBOOKS,
     WINDOWS_S,
     AnyRule,
     BurnRateRule,
@@ -40,7 +41,7 @@ def read(raw: Sequence[Mapping[str, Any]], providers: Collection[str]) -> tuple[
         try:
             rule = RULE.validate_python(each)
         except ValidationError as error:
-            problems += explained(where, error)
+            problems += explained(where, error, RUNBOOKS)
             continue
         rules.append(rule)
         problems += _alone(where, rule, providers)
@@ -69,17 +70,19 @@ def windows_of(rule: AnyRule) -> Iterator[str]:
             yield rule.window
 
 
-def explained(where: str, error: ValidationError) -> list[Problem]:
-    """What pydantic has found, in the words and with the places of the file."""
+def explained(where: str, error: ValidationError, kinds: Collection[str]) -> list[Problem]:
+    """What pydantic has found, in the words and with the places of the file.
+
+    Args:
+        kinds: values of the key ``kind``, which pydantic puts before the place of what it found.
+    """
     return [
-        Problem(where=_place(where, found["loc"]), message=_message(found))
+        Problem(where=_place(where, found["loc"], kinds), message=_message(found))
         for found in error.errors(include_url=False)
     ]
 
 
-def _place(where: str, location: tuple[int | str, ...]) -> str:
-    kinds = {"down", "degraded", "error_rate", "latency", "latency_baseline", "burn_rate"}
-    kinds |= {"probe_budget_spent", "coverage_lost", "webhook", "pagerduty", "apprise"}
+def _place(where: str, location: tuple[int | str, ...], kinds: Collection[str]) -> str:
     parts = location[1:] if location and location[0] in kinds else location
     return where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
 
