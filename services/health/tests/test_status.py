@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from fairlead_common.events.health import Status
+from fairlead_health.domain.alerts import QUIET, AlertRecord
 from fairlead_health.domain.status import (
     KEPT_S,
     PAGE_VALID_S,
@@ -23,6 +24,7 @@ from fairlead_health.domain.status import (
     window,
 )
 from fairlead_health.domain.status_page import Page
+from fairlead_health.domain.watch import Watch, is_calm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -294,3 +296,20 @@ def test_a_provider_that_only_fails_is_soon_down_whatever_was(
 @given(st.lists(st.sampled_from(".l"), max_size=200), st.floats(0.001, 5))
 def test_without_a_failure_nothing_ever_gets_worse(outcomes: list[str], every_s: float) -> None:
     assert after("".join(outcomes), every_s=every_s)[1] == [Status.HEALTHY]
+
+
+@pytest.mark.parametrize(
+    ("record", "alert", "expected"),
+    [
+        (HEALTHY, QUIET, True),
+        (replace(HEALTHY, status=Status.MAINTENANCE), QUIET, True),
+        (DOWN, QUIET, False),
+        (NEW, QUIET, False),
+        (replace(HEALTHY, status=Status.DEGRADED), QUIET, False),
+        (replace(HEALTHY, failures_in_row=1), QUIET, False),
+        (HEALTHY, replace(QUIET, alert_id="a"), False),
+        (HEALTHY, replace(QUIET, breached_since=START), False),
+    ],
+)
+def test_when_time_alone_changes_little(record: Record, alert: AlertRecord, expected: bool) -> None:
+    assert is_calm(Watch(record, alerts={"fingerprint": alert})) == expected

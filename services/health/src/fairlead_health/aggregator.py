@@ -8,7 +8,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -50,7 +50,7 @@ from fairlead_health.domain.status import (
     seeded,
 )
 from fairlead_health.domain.status_page import Page
-from fairlead_health.domain.watch import DAY_S, Watch, observed, state_of
+from fairlead_health.domain.watch import DAY_S, Watch, is_calm, observed, state_of
 from fairlead_health.figures import Measurements
 from fairlead_health.memory import Memory, recall
 from fairlead_health.probes import Prober
@@ -66,6 +66,8 @@ logger = logging.getLogger(__name__)
 
 JOB: Final = "health.aggregator"
 TICK_S: Final = 0.5
+CALM_S: Final = 5.0
+"""A provider that is well, and of which nothing was heard, is judged this often."""
 LOOK_S: Final = 0.5
 MEASURE_S: Final = 5.0
 MINUTE: Final = timedelta(minutes=1)
@@ -127,6 +129,7 @@ class Aggregator:
         self._teller: Teller | None = None
         self._judging = False
         self._told_at: dict[str, float] = {}
+        self._judged_at: dict[str, float] = {}
         self._routed_at: dict[str, float] = {}
         self._pace = Pace(
             unwell_s=settings.probe_interval_unwell_s,
@@ -199,7 +202,10 @@ class Aggregator:
                 while True:
                     now = time.time()
                     for provider in self._providers:
-                        self._observe(provider, Tick(), now)
+                        if now - self._judged_at.get(provider, 0.0) >= CALM_S or not is_calm(
+                            self._watches[provider]
+                        ):
+                            self._observe(provider, Tick(), now)
                         if now - self._told_at.get(provider, 0.0) >= self._settings.heartbeat_s:
                             self._tell(provider, None, now)
                     await asyncio.sleep(TICK_S)
@@ -267,9 +273,9 @@ class Aggregator:
         since = datetime.now(UTC) - timedelta(seconds=DAY_S)
         try:
             async with asyncio.timeout(CATCH_UP_S):
-                for provider in self._providers:
-                    rows = await self._store.history(provider, since, None, 5000)
-                    self._watches[provider] = _with_days(self._watches[provider], rows)
+                for provider, rows in _by_provider(await self._store.histories(since)).items():
+                    if provider in self._watches:
+                        self._watches[provider] = _with_days(self._watches[provider], rows)
                 await self._know_figures()
         except Exception as error:
             if not is_away(error):
@@ -283,14 +289,16 @@ class Aggregator:
         if self._figures_known:
             return
         heard_from = datetime.fromtimestamp(self._around.watched_from - self._rules.window_s, UTC)
-        for provider in self._providers:
-            rows = await self._windows.minutes(provider, heard_from - timedelta(seconds=KEPT_S))
-            earlier = seconds_of(row for row in rows if row["at"] <= heard_from - MINUTE)
-            watch = self._watches[provider]
-            self._watches[provider] = replace(watch, record=seeded(watch.record, earlier))
+        found = await self._windows.all_minutes(heard_from - timedelta(seconds=KEPT_S))
+        for provider, rows in _by_provider(found).items():
+            if provider in self._watches:
+                earlier = seconds_of(row for row in rows if row["at"] <= heard_from - MINUTE)
+                watch = self._watches[provider]
+                self._watches[provider] = replace(watch, record=seeded(watch.record, earlier))
         self._figures_known = True
 
     def _observe(self, provider: str, observation: Observation, now: float) -> None:
+        self._judged_at[provider] = now
         before = self._watches[provider]
         watch = observed(before, observation, now, self._rules)
         self._watches[provider] = watch
@@ -359,6 +367,8 @@ class Aggregator:
         self._end_orphans(time.time())
         for provider in self._providers:
             on = provider in maintained
+            if on == self._watches[provider].record.maintenance:
+                continue
             reason = f"maintenance: {maintained[provider]}" if on else "maintenance has ended"
             self._observe(provider, MaintenanceSet(on, reason), time.time())
 
@@ -396,6 +406,13 @@ class Aggregator:
 def _news(state: ProviderStatus, previous: Status | None) -> ProviderStatusPublished:
     """A heartbeat, or a change when the status was another one before."""
     return ProviderStatusPublished(**stamp(), state=state, previous=previous, changed=previous is not None)
+
+
+def _by_provider(rows: Iterable[RowMapping]) -> dict[str, list[RowMapping]]:
+    found: dict[str, list[RowMapping]] = {}
+    for row in rows:
+        found.setdefault(row["provider"], []).append(row)
+    return found
 
 
 def _with_days(watch: Watch, rows: Sequence[RowMapping]) -> Watch:

@@ -71,6 +71,14 @@ class HealthStore:
             limit=limit,
         )
 
+    async def histories(self, since: datetime) -> list[RowMapping]:
+        """Intervals of all providers that touch the time from ``since`` on, newest first."""
+        return await self._rows(
+            "SELECT provider, status, started_at, ended_at FROM provider_health_interval"
+            " WHERE coalesce(ended_at, now()) >= :since ORDER BY started_at DESC",
+            since=since,
+        )
+
     async def probes(self) -> list[RowMapping]:
         """Schedules that somebody has set."""
         return await self._rows(

@@ -150,6 +150,16 @@ class WindowStore:
         """Minutes of a provider, oldest first."""
         return await self._since("minute", provider, since)
 
+    async def all_minutes(self, since: datetime) -> list[RowMapping]:
+        """Minutes of all providers, oldest first."""
+        async with self._database.transaction() as session:
+            return await _execute(
+                session,
+                "SELECT provider, model, minute AS at, calls, failures, error_classes, latency_sketch, ttft_sketch"
+                " FROM provider_health_minute WHERE minute >= :since ORDER BY minute",
+                since=since,
+            )
+
     async def hours(self, provider: str, since: datetime) -> list[RowMapping]:
         """Hours of a provider, oldest first."""
         return await self._since("hour", provider, since)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from fairlead_common.events.health import Evidence, ProviderStatus
+from fairlead_common.events.health import Evidence, ProviderStatus, Status
 
 from fairlead_health.domain.alerts import AlertRecord
 from fairlead_health.domain.score import USUAL, Availability, Scaling, Span, availability, score
@@ -58,6 +58,16 @@ def available(watch: Watch, now: float) -> Availability:
     """Over the last day."""
     current = Span(watch.record.status.value, watch.record.since, now)
     return availability((*watch.spans, current), now, DAY_S)
+
+
+def is_calm(watch: Watch) -> bool:
+    """Whether time alone changes little: the provider is well, and no alert is open or about to be."""
+    record = watch.record
+    return (
+        record.status in (Status.HEALTHY, Status.MAINTENANCE)
+        and not record.failures_in_row
+        and all(each.alert_id is None and each.breached_since is None for each in watch.alerts.values())
+    )
 
 
 def state_of(watch: Watch, now: float, scaling: Scaling = USUAL) -> ProviderStatus:
