@@ -7,6 +7,8 @@ lives for one term of the lease; what it has not told when the term ends was nev
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 AGAIN_S: Final = 0.1
 SAVE_AGAIN_S: Final = 1.0
+SAVE_HEARTBEAT_S: Final = 15.0
+"""States that have not changed are saved this often."""
 OVERLAP: Final = timedelta(minutes=1)
 """By how much the clocks of bus and database may differ."""
 
@@ -59,6 +63,7 @@ class Teller:
         self._active = SnapshotPublisher(client, "alerts-active")
         self._news: asyncio.Queue[News] = asyncio.Queue()
         self._unsaved: dict[tuple[str, str | int], News] = {}
+        self._kept_at: dict[str, float] = {}
         self._to_save = asyncio.Event()
 
     def tell(self, news: News) -> None:
@@ -79,8 +84,19 @@ class Teller:
         while True:
             news = await self._news.get()
             await self._insist("news", partial(self._put, news), AGAIN_S)
-            self._unsaved[_key(news)] = news  # where a later heartbeat takes the place of an earlier one
-            self._to_save.set()
+            if self._is_to_be_saved(news):
+                self._unsaved[_key(news)] = news  # where a later heartbeat takes the place of an earlier one
+                self._to_save.set()
+
+    def _is_to_be_saved(self, news: News) -> bool:
+        """Heartbeats only now and then: the bus has them all."""
+        if isinstance(news, AlertRaised):
+            return True
+        now, provider = time.monotonic(), news.state.provider
+        if not news.changed and now - self._kept_at.get(provider, -math.inf) < SAVE_HEARTBEAT_S:
+            return False
+        self._kept_at[provider] = now
+        return True
 
     async def save(self) -> None:
         """Put everything into the database, for ever: first what others have told and could not save."""
