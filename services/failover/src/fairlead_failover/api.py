@@ -26,8 +26,9 @@ from sqlalchemy.exc import IntegrityError
 from fairlead_failover.acts import ACT_SUBJECT, Act
 from fairlead_failover.analytics import figures
 from fairlead_failover.checks import Refused, check
-from fairlead_failover.controller import FLEET_KEY, JOB
+from fairlead_failover.controller import JOB
 from fairlead_failover.dryrun import dry_run
+from fairlead_failover.news import FLEET_KEY
 from fairlead_failover.records import policy_of
 from fairlead_failover.store import FailoverStore
 

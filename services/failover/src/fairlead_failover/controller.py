@@ -11,7 +11,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -34,6 +33,7 @@ from nats.errors import Error as NatsError
 from fairlead_failover.acts import ACT_SUBJECT, Act
 from fairlead_failover.domain import MAX_GATES, OUT, Moved, observe, observe_call, without_idle
 from fairlead_failover.hearing import outcome_of, seen_of
+from fairlead_failover.news import FLEET_KEY, News
 from fairlead_failover.probes import Prober
 from fairlead_failover.records import (
     from_snapshot,
@@ -43,7 +43,6 @@ from fairlead_failover.records import (
     to_snapshot,
 )
 from fairlead_failover.store import FailoverStore
-from fairlead_failover.switches import events_of
 from fairlead_failover.watch import Guarded, PolicyMoved, PolicyWatch, gates_by_policy
 
 logger = logging.getLogger(__name__)
@@ -52,26 +51,13 @@ JOB: Final = "failover.controller"
 TICK_S: Final = 0.2
 JUDGE_S: Final = 1.0
 """Triggers are looked at this often, beside after each call."""
-VERIFY_S: Final = 5.0
-"""The snapshot in the bucket is compared with ours this often."""
 BEGIN_S: Final = 2.0
 """At most this long a new controller waits for what there is to hear, and for the database."""
 ACTED_S: Final = 2.5
 TRIAL_PAUSE_S: Final = 1.0
 """At least this long between two trials of one gate, should the result of the first not have moved it."""
-SAVE_AGAIN_S: Final = 1.0
 REMEMBERED: Final = 64
 """Outcomes per provider that a replica on stand-by keeps."""
-UNSAVED_KEPT: Final = 500
-FLEET_KEY: Final = "fleet"
-
-
-@dataclass
-class Told:
-    """How far the edges have been told: changes so far, and those among them that are published."""
-
-    changes: int = 0
-    published: int = 0
 
 
 class Controller:
@@ -93,9 +79,9 @@ class Controller:
         self._settings = settings
         self._prober = prober
         self._trials: set[str] = set()
-        self._wake_relay = wake_relay
         self._lease = Lease(client, JOB, owner)
         self._publisher = SnapshotPublisher(client, "failover")
+        self._news = News(self._publisher, self._lease, store, wake_relay)
         self._frames = FrameReader(self._hear, settings.old_s)
         self._status = SnapshotFollower(
             "provider-status", ProviderStatus.model_validate_json, on_change=self._status_changed
@@ -105,11 +91,6 @@ class Controller:
         self._judged_at = 0.0
         self._recent = {name: deque[tuple[Target, CallSeen]](maxlen=REMEMBERED) for name in self._providers}
         self._records: dict[str, GateRecord] = {}
-        self._unsaved: list[UnsavedGate] = []
-        self._version = 0
-        self._told = Told()
-        self._changed = asyncio.Event()
-        self._news = asyncio.Condition()
         self._controlling = False
 
     async def run(self) -> None:
@@ -125,8 +106,8 @@ class Controller:
         subscription = await self._client.subscribe(ACT_SUBJECT, cb=self._act)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._publish())
-                group.create_task(self._save())
+                group.create_task(self._news.publish(self._snapshot))
+                group.create_task(self._news.save())
                 while True:
                     self._tick(time.time())
                     for record in self._half_open():
@@ -152,7 +133,6 @@ class Controller:
         except TimeoutError:
             logger.warning("controlling although not everything was heard yet")
         self._controlling = True
-        self._changed.set()
         for provider in self._providers:
             self._status_changed(provider)
             for target, seen in self._recent[provider]:
@@ -172,16 +152,14 @@ class Controller:
             if record.key not in records or records[record.key].sequence < record.sequence:
                 records[record.key] = record
         sequences = {record.key: record.sequence for record in saved}
-        self._version, self._told = snapshot.version, Told()
         records |= policy_records(snapshot.policies, saved)
         self._watch.records = {
             guarded: each for key, each in records.items() if (guarded := Guarded.of(key)) is not None
         }
         known = {key: each for key, each in records.items() if key.partition("/")[0] in self._providers}
         self._records = {**{name: GateRecord(name) for name in self._providers}, **known}
-        self._unsaved = [
-            each for each in snapshot.unsaved if each.gate.sequence > sequences.get(each.provider, 0)
-        ]
+        unsaved = (each for each in snapshot.unsaved if each.gate.sequence > sequences.get(each.provider, 0))
+        self._news.begin(snapshot.version, unsaved)
 
     async def _saved(self, *, wait: bool) -> list[GateRecord]:
         if wait:
@@ -232,10 +210,9 @@ class Controller:
         if act.key.partition("/")[0] not in self._providers or not self._lease.sure:
             return
         self._observe(act.key, act.observation(), time.time())
-        wanted = self._told.changes
         try:
-            async with asyncio.timeout(ACTED_S), self._news:
-                await self._news.wait_for(lambda: self._told.published >= wanted)
+            async with asyncio.timeout(ACTED_S):
+                await self._news.until_published(self._news.changes)
         except TimeoutError:
             logger.warning("edges could not be told of an operator's hand in time")
             return
@@ -285,99 +262,32 @@ class Controller:
             logger.warning("%s: %s (%.0f%%): %s", record.key, record.state, record.share * 100, record.reason)
             told = None
             if switch is not None:
-                told = switch_to_snapshot(switch, self._out(), self._version + 1, record.reason)
-            self._keep(UnsavedGate(provider=record.key, gate=to_snapshot(record), switch=told))
-            self._told.changes += 1
-            self._changed.set()
+                told = switch_to_snapshot(switch, self._out(), self._news.version + 1, record.reason)
+            self._news.add(UnsavedGate(provider=record.key, gate=to_snapshot(record), switch=told))
 
     def _move_policies(self, moved: Sequence[PolicyMoved]) -> None:
         """The same for the gates of workspaces' own policies."""
         for each in moved:
             record = each.record
             logger.warning("%s: %s (%.0f%%): %s", record.key, record.state, record.share * 100, record.reason)
-            told = policy_switch(each, self._out(), self._version + 1)
-            self._keep(UnsavedGate(provider=record.key, gate=to_snapshot(record), switch=told))
-            self._told.changes += 1
-            self._changed.set()
+            told = policy_switch(each, self._out(), self._news.version + 1)
+            self._news.add(UnsavedGate(provider=record.key, gate=to_snapshot(record), switch=told))
 
     def _out(self) -> tuple[str, ...]:
         return tuple(key for key, gate in self._records.items() if gate.state in OUT)
 
-    def _keep(self, change: UnsavedGate) -> None:
-        """A later change of a gate stands for the earlier ones, unless the log must tell of them."""
-        kept = [each for each in self._unsaved if each.switch is not None or each.provider != change.provider]
-        if len(kept) >= UNSAVED_KEPT:
-            logger.error("the database is away for too long: the log of switches loses %s", kept.pop(0))
-        self._unsaved = [*kept, change]
-
-    # effects
-
-    async def _publish(self) -> None:
-        """Put the snapshot after each change, and put it again should another value be there."""
-        while True:
-            await self._wait_for_change()
-            if self._changed.is_set():
-                self._changed.clear()
-                self._version += 1
-            changes = self._told.changes
-            if not await self._put(self._snapshot()):
-                await asyncio.sleep(TICK_S)
-                self._changed.set()
-                continue
-            async with self._news:
-                self._told.published = changes
-                self._news.notify_all()
-
-    async def _wait_for_change(self) -> None:
-        try:
-            async with asyncio.timeout(VERIFY_S):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-
-    async def _put(self, snapshot: FleetSnapshot) -> bool:
-        """False when it has to be put again; never while somebody else may hold the lease already."""
-        if not self._lease.sure:
-            return False
-        try:
-            await self._publisher.put(FLEET_KEY, snapshot)
-        except (NatsError, OSError, TimeoutError) as error:
-            logger.warning("the fleet's gates wait for the bus: %s: %s", type(error).__name__, error)
-            return False
-        return True
-
     def _snapshot(self) -> FleetSnapshot:
         moved = {key: to_snapshot(record) for key, record in sorted(self._records.items()) if record.sequence}
         return FleetSnapshot(
-            version=self._version,
+            version=self._news.version,
             gates={key: gate for key, gate in moved.items() if _concerns_edges(gate)},
             closed={key: gate for key, gate in moved.items() if not _concerns_edges(gate)},
-            unsaved=tuple(self._unsaved),
+            unsaved=self._news.unsaved,
             policies={
                 policy: {name: to_snapshot(record) for name, record in gates.items()}
                 for policy, gates in gates_by_policy(self._watch.records.items()).items()
             },
         )
-
-    async def _save(self) -> None:
-        """Save what was published, oldest first."""
-        while True:
-            async with self._news:
-                await self._news.wait_for(self._may_save)
-            change = self._unsaved[0]
-            try:
-                await self._store.save(change.provider, change.gate, await events_of(change, self._store))
-            except Exception as error:
-                if not is_away(error):
-                    raise
-                logger.warning("gates wait to be saved: %s", type(error).__name__)
-                await asyncio.sleep(SAVE_AGAIN_S)
-                continue
-            self._unsaved = [each for each in self._unsaved if each is not change]
-            self._wake_relay()
-
-    def _may_save(self) -> bool:
-        return bool(self._unsaved) and self._told.published == self._told.changes
 
 
 def policy_or_none(data: bytes) -> PolicySnapshot | None:
