@@ -5,7 +5,7 @@ import pytest
 from fairlead_routing.quality.evaluation import Cases, judge
 from fairlead_routing.quality.latency import Measurement, compare_latency, recent_quantile
 from fairlead_routing.quality.outcomes import Outcomes, compare
-from fairlead_routing.quality.predictors import TaskMeans, Training
+from fairlead_routing.quality.predictors import Factors, TaskMeans, Training
 
 
 def cases(utility: list[list[float]], context_of: list[int]) -> Cases:
@@ -121,3 +121,17 @@ def test_contexts_without_a_judged_arm_do_not_spoil_the_figures() -> None:
     for verdict in found.report.verdicts.values():
         assert np.isfinite([verdict.regret.value, verdict.of_oracle.value]).all()
     assert found.report.verdicts["fairlead"].regret.value == pytest.approx(0.0)
+
+
+def test_factors_find_the_few_traits_that_explain_many_models() -> None:
+    rng = np.random.default_rng(0)
+    places = rng.normal(size=(400, 8))
+    places /= np.linalg.norm(places, axis=1, keepdims=True)
+    quality = places @ rng.normal(size=(8, 2)) @ rng.normal(size=(2, 12))
+    training = Training(places[:300], np.zeros(300, dtype=np.int64), quality[:300])
+    found = Factors.of(training, (2, 1e-6))
+    assert np.linalg.matrix_rank(found.weights, tol=1e-6) == 2
+    later = np.zeros(100, dtype=np.int64)
+    error = found.predict(places[300:], later) - quality[300:]
+    usual = TaskMeans.of(training).predict(places[300:], later) - quality[300:]
+    assert np.square(error).mean() < 0.1 * np.square(usual).mean()

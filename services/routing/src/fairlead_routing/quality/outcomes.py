@@ -13,6 +13,7 @@ from fairlead_routing.quality.evaluation import Cases, Floats, Ints, Report, jud
 from fairlead_routing.quality.features import Space, hashed
 from fairlead_routing.quality.predictors import (
     Clusters,
+    Factors,
     Neighbours,
     QualityPredictor,
     TaskMeans,
@@ -69,7 +70,9 @@ def compare(outcomes: Outcomes, seed: int) -> list[Compared]:
             outcomes.quality - weight * price,
             lambda best: np.full(len(best), EPS),
         )
-        pairs = [(policy, base) for policy in ("fairlead", "learned", "clusters") for base in BASELINES]
+        pairs = [
+            (policy, base) for policy in ("fairlead", "learned", "factors", "clusters") for base in BASELINES
+        ]
         gains = tuple(each.gain for each in tuned)
         found.append(Compared(weight, judge(cases, picks, pairs, seed), gains))
     return found
@@ -99,6 +102,7 @@ def _pickers(training: Training, tuned: Tuned) -> Mapping[str, QualityPredictor]
         "best single": replace(means, by_task=means.by_task[:0]),
         "per-task best": means,
         "tuned kNN": Neighbours.of(training, tuned.neighbours),
+        "factors": Factors.of(training, tuned.factors),
         "clusters": Clusters.of(training, tuned.clusters),
         "learned": learned,
         "fairlead": learned if tuned.worth_it else means,

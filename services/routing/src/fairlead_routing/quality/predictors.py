@@ -1,4 +1,4 @@
-"""Predictors of the quality of every model for a prompt: nearest neighbours, kernel ridge, clusters, and their mean.
+"""Predictors of the quality of every model for a prompt: neighbours, kernel ridge, matrix factors, clusters, a mean.
 
 All predict the difference to the mean of the model in the task class, so that what is not learned falls back to it.
 Their settings are chosen by validation inside the outcomes they are trained on.
@@ -16,6 +16,8 @@ FOLDS: Final = 3
 NEIGHBOURS: Final = (50, 100, 200, 400)
 RIDGE: Final = ((2.0, 3.0), (4.0, 10.0), (2.0, 30.0), (4.0, 30.0))
 """(gamma of the Gaussian kernel, penalty)."""
+FACTORS: Final = ((1, 3.0), (2, 3.0), (4, 3.0), (4, 30.0))
+"""(rank, penalty)."""
 CLUSTERS: Final = (8, 16, 32)
 MOST_COMPARED: Final = 4000
 """Prompts that a new one is compared with: the cost of a kernel grows with the cube of their number."""
@@ -145,6 +147,34 @@ def _gaussian(one: Floats, other: Floats, gamma: float) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
+class Factors:
+    """Matrix factorisation with the prompt's place as its side: a few traits of prompts times as many of each model.
+
+    Reduced-rank ridge regression (Izenman 1975; Mukherjee and Zhu 2011): the ridge fit, projected onto its own leading
+    right singular vectors.
+    """
+
+    means: TaskMeans
+    weights: Floats
+
+    @classmethod
+    def of(cls, training: Training, setting: tuple[int, float]) -> "Factors":
+        """Trained with (rank, penalty)."""
+        means = TaskMeans.of(training)
+        rank, penalty = setting
+        places = training.places
+        square = places.T @ places + penalty * np.eye(places.shape[1])
+        weights = np.linalg.solve(square, places.T @ _residuals(training, means))
+        traits = np.linalg.svd(places @ weights, full_matrices=False)[2][:rank]
+        return cls(means, (weights @ traits.T) @ traits)
+
+    def predict(self, places: Floats, tasks: Ints) -> Floats:
+        """See ``QualityPredictor``."""
+        found: Floats = self.means.predict(places, tasks) + places @ self.weights
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Clusters:
     """The mean of the nearest cluster, drawn towards that of the task class: the form the edge can evaluate."""
 
@@ -210,6 +240,7 @@ class Tuned:
 
     neighbours: int
     ridge: tuple[float, float]
+    factors: tuple[int, float]
     clusters: int
     gains: Floats
 
@@ -248,13 +279,15 @@ def tune(training: Training, seed: int) -> Tuned:
 
     near = {k: out_of_fold(lambda part, k=k: Neighbours.of(part, k)) for k in NEIGHBOURS}  # type: ignore[misc]
     ridge = {s: out_of_fold(lambda part, s=s: KernelRidge.of(part, s)) for s in RIDGE}  # type: ignore[misc]
+    factors = {s: out_of_fold(lambda part, s=s: Factors.of(part, s)) for s in FACTORS}  # type: ignore[misc]
     groups = {k: out_of_fold(lambda part, k=k: Clusters.of(part, k)) for k in CLUSTERS}  # type: ignore[misc]
     best_near = max(near, key=lambda k: _value(training, near[k]).mean())
     best_ridge = max(ridge, key=lambda s: _value(training, ridge[s]).mean())
+    best_factors = max(factors, key=lambda s: _value(training, factors[s]).mean())
     best_groups = max(groups, key=lambda k: _value(training, groups[k]).mean())
     usual = TaskMeans.of(training).predict(training.places, training.tasks)
     gains = _value(training, near[best_near] + ridge[best_ridge]) - _value(training, usual)
-    return Tuned(best_near, best_ridge, best_groups, gains)
+    return Tuned(best_near, best_ridge, best_factors, best_groups, gains)
 
 
 def _value(training: Training, predicted: Floats) -> Floats:
