@@ -179,3 +179,15 @@ def test_traces_of_any_pace_are_judged_round_by_round(
     (tmp_path / "alone.csv").write_text("time,total_time_s,model,region,provider\n" + alone)
     assert cli.main(["bench", "routing", str(tmp_path / "alone.csv")]) == 2
     assert "there is nothing to choose between" in capsys.readouterr().err
+
+
+def test_learning_from_a_workspace_needs_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "http://127.0.0.1:1"
+    assert cli.main(["quality", "evaluate", "--from-workspace", url]) == 2
+    assert "--key-file" in capsys.readouterr().err
+    words = ["quality", "evaluate", "--from-workspace", url, "--key-file"]
+    assert cli.main([*words, str(tmp_path / "none")]) == 2
+    assert "cannot read the API key" in capsys.readouterr().err
+    (tmp_path / "key").write_text("fl-key")
+    assert cli.main([*words, str(tmp_path / "key")]) == 2
+    assert "does not answer" in capsys.readouterr().err

@@ -12,8 +12,11 @@ import fairlead_failover.app
 import fairlead_health.app
 import fairlead_routing.app
 import httpx
+import numpy as np
 import pytest
 import yaml
+from fairlead.bench.workspace import workspace_outcomes
+from fairlead.errors import BadInput
 from fairlead_abtest.settings import AbtestSettings
 from fairlead_common.service import Runtime
 from fairlead_common.settings import Settings
@@ -24,7 +27,7 @@ from fairlead_routing.settings import RoutingSettings
 from fairlead_simulator.testing import Running
 from pydantic import SecretStr
 
-from tests.support.edge import OTHER, RunningEdge, edge_here, spec_of, store_keys
+from tests.support.edge import ADMIN, OTHER, RunningEdge, edge_here, spec_of, store_keys
 from tests.support.servers import free_port
 from tests.support.services import service_here
 from tests.support.waiting import until
@@ -434,6 +437,31 @@ async def test_ab_tests(plane: Plane) -> None:
     assert (await problem(await other.delete(path)))[0] == 404
     assert (await plane.admin.delete(path)).status_code == 204
     assert (await problem(await plane.admin.get(path)))[0] == 404
+
+
+async def test_the_scores_of_ab_tests_can_be_learned_from(plane: Plane) -> None:
+    await plane.start("comparison")
+    await plane.start("abtest")
+    prompts = [
+        {"messages": [{"role": "user", "content": f"Calculate {n} + {n}"}], "reference": str(2 * n)}
+        for n in range(20)
+    ]
+    test = {"name": "sums", "prompts": prompts, "providers": ["openai", "google"]}
+    created = await plane.admin.post("/api/providers/ab-test", json=test)
+    assert created.status_code == 201
+    path = f"/api/providers/ab-test/{created.json()['id']}"
+    await plane.until(path, lambda body: body["status"] == "completed")
+    await plane.until(
+        f"{path}/results?limit=200",
+        lambda body: sum(len(each["answers"]) for each in body["prompts"]) == 40,
+    )
+    found = await workspace_outcomes(plane.edge.url, ADMIN)
+    assert (len(found.prompts), len(found.arms), set(found.tasks)) == (20, 2, {"math"})
+    assert np.isfinite(found.quality).all()
+    with pytest.raises(BadInput, match="scores for 0 prompts"):
+        await workspace_outcomes(plane.edge.url, OTHER)
+    with pytest.raises(BadInput, match="answered 401"):
+        await workspace_outcomes(plane.edge.url, "fl-wrong")
 
 
 async def test_every_route_is_documented_and_refuses_callers(plane: Plane) -> None:

@@ -150,7 +150,16 @@ def _add_quality(commands: "argparse._SubParsersAction[_Parser]") -> None:
     train.add_argument("--out", type=Path, required=True, metavar="FILE", help="where to write the table")
     evaluate = verbs.add_parser("evaluate", help="only judge such a table", allow_abbrev=False)
     for verb in (train, evaluate):
-        verb.add_argument("file", type=Path, metavar="FILE", help="outcomes, as for bench routing")
+        source = verb.add_mutually_exclusive_group(required=True)
+        source.add_argument(
+            "file", nargs="?", type=Path, metavar="FILE", help="outcomes, as for bench routing"
+        )
+        source.add_argument(
+            "--from-workspace",
+            metavar="URL",
+            help="of an edge: learn from the A/B tests of the key's workspace",
+        )
+        verb.add_argument("--key-file", type=Path, metavar="FILE", help="with an admin key of that workspace")
         verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the split (default: 0)")
 
 
@@ -300,9 +309,13 @@ def _bench(found: argparse.Namespace) -> int:
 
 
 def _quality(found: argparse.Namespace) -> int:
-    from fairlead.bench.quality import quality
+    from fairlead.bench.quality import from_file, from_workspace, quality
 
-    return quality(found.file, found.seed, found.out if found.verb == "train" else None)
+    if found.from_workspace is not None and found.key_file is None:
+        raise BadInput("--from-workspace needs --key-file FILE, with an admin key of the workspace")
+    source = found.from_workspace
+    data = from_file(found.file) if source is None else from_workspace(source, found.key_file)
+    return quality(data, found.seed, found.out if found.verb == "train" else None)
 
 
 def _drill(found: argparse.Namespace) -> int:
