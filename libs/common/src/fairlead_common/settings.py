@@ -20,7 +20,7 @@ class SettingsError(Exception):
 class Settings(BaseModel):
     """Common to all processes; a service adds its own fields in its ``settings.py``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     nats_url: SecretStr = SecretStr("nats://127.0.0.1:4222")
     """May carry user and password; never logged."""
