@@ -61,7 +61,9 @@ def _settings() -> str:
 def _unchanged(own: type[Settings]) -> set[str]:
     """Names of the common fields that a service takes as they are."""
     return {
-        name for name, field in Settings.model_fields.items() if own.model_fields[name].default == field.default
+        name
+        for name, field in Settings.model_fields.items()
+        if own.model_fields[name].default == field.default
     }
 
 

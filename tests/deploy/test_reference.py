@@ -11,9 +11,7 @@ PAGES = reference.pages()
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_the_page_is_the_code_s(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == PAGES[path], (
-        "write it again: python -m tests.deploy.reference"
-    )
+    assert path.read_text(encoding="utf-8") == PAGES[path], "write it again: python -m tests.deploy.reference"
 
 
 def test_every_setting_says_what_it_is() -> None:

@@ -31,11 +31,13 @@ class Settings(BaseModel):
     data_dir: Path = Path(".fairlead/run")
     """Private folder of this process: disk snapshots, spools."""
     http_host: str = "127.0.0.1"
+    """Address to listen on; in a container ``0.0.0.0``."""
     http_port: int = Field(default=0, ge=0, le=65535)
     """/livez, /readyz and /metrics; on the edge also its public API. 0 = any free port."""
     instance: str = Field(default="local", pattern=r"^[A-Za-z0-9_-]{1,63}$")
     """Name of this replica."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    """Of the JSON lines on standard error."""
     otlp_endpoint: AnyUrl | None = None
     """OTLP/HTTP collector for traces; None = traces are made and propagated, but not exported."""
     dashboard_url: AnyUrl | None = None

@@ -17,9 +17,11 @@ class ComparisonSettings(Settings):
     spend_every_s: float = Field(default=2.0, gt=0)
     """How often what workspaces have spent is looked at, and published where it changed."""
     performance_window_s: int = Field(default=900, ge=60)
+    """Performance is measured over the attempts of this long."""
     performance_min_calls: int = Field(default=20, ge=1)
     """A model with fewer attempts in the window is measured over the longer one."""
     performance_long_window_s: int = Field(default=86_400, ge=60)
+    """And over this long where those are too few."""
     performance_kinds: frozenset[CallKind] = frozenset((CallKind.LIVE,))
     """Kinds of calls that count, separated by commas: live, probe, abtest, drill, shadow."""
     quality_window_days: int = Field(default=30, ge=1, le=365)

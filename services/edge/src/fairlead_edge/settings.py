@@ -8,7 +8,9 @@ class EdgeSettings(Settings):
     """Environment variables ``FAIRLEAD_*`` of this process, beside the common ones."""
 
     http_port: int = Field(default=8080, ge=0, le=65535)
+    """Of the model API, the control API, /livez, /readyz and /metrics. 0 = any free port."""
     max_body_mb: float = Field(default=20, gt=0)
+    """Larger requests are refused with 413."""
     request_timeout_s: float = Field(default=600, gt=0)
     """One deadline for a request, all attempts together."""
     whole_answer_timeout_s: float = Field(default=120, gt=0)

@@ -32,6 +32,7 @@ class HealthSettings(Settings):
     probe_daily_budget_usd: float = Field(default=0.25, ge=0)
     """What the probes of a provider may cost a day, unless its schedule says otherwise."""
     probe_monthly_budget_usd: float = Field(default=5.0, ge=0, validate_default=True)
+    """And a month, by the calendar in UTC."""
     status: Annotated[StatusSettings, BeforeValidator(_from_json)] = StatusSettings()
     """Thresholds of states, as JSON; those that are not named keep their defaults."""
     status_page_interval_s: float = Field(default=60.0, ge=10)
@@ -45,6 +46,7 @@ class HealthSettings(Settings):
     score_bad_ms: float = Field(default=10_000.0, gt=0, validate_default=True)
     """Mean latency from which on its part of the score is 0."""
     runbooks_url: str = "https://github.com/fairlead/fairlead/blob/main/docs/runbooks"
+    """The page of an alert is ``<this>/<name of the alert>.md``; linked from alerts."""
 
     @property
     def scaling(self) -> Scaling:
