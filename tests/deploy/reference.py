@@ -5,12 +5,12 @@ Settings come from the classes that read the environment, metrics from where the
 
 import ast
 import importlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from fairlead_common.settings import PREFIX, Settings
 from fairlead_edge.control.app import build
 from pydantic.fields import FieldInfo
@@ -19,7 +19,8 @@ from pydantic_core import PydanticUndefined
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / "docs" / "operations" / "settings.md"
 METRICS = ROOT / "docs" / "operations" / "metrics.md"
-OPENAPI = ROOT / "docs" / "openapi.json"
+OPENAPI = ROOT / "docs" / "openapi.yaml"
+WRITTEN: Final = "Written from the code by `python -m tests.deploy.reference`."
 KINDS: Final = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram"}
 FAMILIES: Final = {"CounterMetricFamily": "counter", "GaugeMetricFamily": "gauge"}
 
@@ -42,8 +43,7 @@ def _services() -> list[str]:
 def _settings() -> str:
     lines = [
         "# Settings",
-        "Environment variables, read once at start. One that a process does not know is refused with the names of those it knows. "
-        "Written by `python -m tests.deploy.reference` from the code; edit the docstrings there.",
+        f"Environment variables, read once at start. An unknown one is refused with the names of those there are. {WRITTEN}",
         "\n## Every process",
         *_table(Settings, set()),
     ]
@@ -138,8 +138,7 @@ def _made(member: str, kind: str, call: ast.Call) -> Made:
 def _metrics() -> str:
     lines = [
         "# Metrics",
-        "Every process serves Prometheus metrics at `/metrics`. Beside these: the process's own (`process_*`, `python_*`) and those "
-        "of its subscriptions (`faststream_*`). Written by `python -m tests.deploy.reference` from the code.",
+        f"Served by every process at `/metrics`, beside `process_*`, `python_*` and `faststream_*`. {WRITTEN}",
         "",
         "| of | metric | kind | labels | |",
         "|---|---|---|---|---|",
@@ -152,7 +151,8 @@ def _metrics() -> str:
 
 def _openapi() -> str:
     schema: dict[str, Any] = build().openapi()
-    return json.dumps(schema, indent=1, sort_keys=True) + "\n"
+    text: str = yaml.safe_dump(schema, sort_keys=False, allow_unicode=True, width=120)
+    return text
 
 
 if __name__ == "__main__":
