@@ -5,14 +5,16 @@ Settings come from the classes that read the environment, metrics from where the
 
 import ast
 import importlib
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 from fairlead_common.settings import PREFIX, Settings
 from fairlead_edge.control.app import build
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -82,6 +84,10 @@ def _default(field: FieldInfo) -> str:
         return "-"
     if hasattr(value, "get_secret_value"):
         value = value.get_secret_value()
+    if isinstance(value, BaseModel):
+        value = value.model_dump_json()
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = json.dumps(asdict(value))
     if isinstance(value, frozenset | tuple):
         value = ",".join(str(each) for each in sorted(value))
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
