@@ -24,6 +24,7 @@ SETTLED_ROUNDS = 3
 """So often in a row every edge must be served by the provider that is to be hurt."""
 RECOVERY_S = 75.0
 """How long after a drill's own time the traffic may take to come back."""
+FORGET_S = 30.0
 POLL_S = 0.1
 RECORDED = (Ending.ANSWERED, Ending.TOLD, Ending.FAILED, Ending.SILENT)
 """How a request ends whose edge has lived to see it: its outcome must be in Postgres."""
@@ -107,10 +108,13 @@ async def loaded(callers: Callers) -> AsyncIterator[None]:
 async def _forget(stack: Stack) -> None:
     """The drill before this one must count neither as flapping nor as a relapse: health and gates begin anew."""
     with contextlib.suppress(OSError, TimeoutError):  # what is missing, settling says
-        for provider in stack.run.simulators:
-            maintenance = f"/api/providers/health/{provider}/maintenance"
-            await stack.api("PUT", maintenance, {"reason": "between two drills"})
-            await stack.api("DELETE", maintenance)
+        async with asyncio.timeout(FORGET_S):
+            for provider in stack.run.simulators:
+                path = f"/api/providers/health/{provider}"
+                await stack.api("PUT", f"{path}/maintenance", {"reason": "between two drills"})
+                while (await stack.api("GET", path)).json()["health"]["status"] != "maintenance":  # noqa: ASYNC110 - it can only be asked
+                    await asyncio.sleep(POLL_S)
+                await stack.api("DELETE", f"{path}/maintenance")
         state = (await stack.api("GET", "/api/providers/failover")).json()
         for gate in state.get("gates", ()):
             body = {"provider": gate["provider"], "model": gate["model"], "reason": "the drill is over"}
