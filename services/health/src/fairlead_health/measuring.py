@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from fairlead_common.decisions.targets import Target
 from fairlead_common.events import calls
 from fairlead_common.events.calls import Attempt, Call, CallKind
 from fairlead_common.ids import utc_now
@@ -100,8 +101,8 @@ def call_of(
 ) -> Call:
     """The probe as a call; its cost is None where the price is unknown, and 0 for a list of models."""
     provider, error = client.spec.name, found.error
-    target = next((each for each in catalog.entries if each == (provider, model)), None)
-    price = catalog.price(target) if target is not None else None
+    target = Target(provider, model)
+    price = catalog.price(target) if target in catalog.entries else None
     cost = 0.0 if kind == "cheap" else cost_usd(found.usage, price)
     attempt = Attempt(
         provider=provider,
