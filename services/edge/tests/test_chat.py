@@ -320,7 +320,7 @@ async def test_a_model_only_the_caller_believes_in_speaks_against_nobody(
         for _ in range(6):
             answer = await edge.client().post(CHAT, json=ask("openai/gpt-of-dreams"))
             assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
-        assert Target("openai", "gpt-of-dreams") not in edge.fleet.breakers
+        assert Target("openai", "gpt-of-dreams") not in edge.fleet.breakers.states
         for call in await journalled(edge, 6):
             assert [attempt.error_class for attempt in call.attempts] == [ErrorClass.BAD_REQUEST]
 
@@ -380,7 +380,7 @@ async def test_a_stream_that_breaks_never_looks_complete(
         if expected is not None:
             assert error["code"] == expected
         model = MODELS[vendor].partition("/")[2]
-        assert edge.fleet.breakers[Target(vendor, model)].failures_in_row == 1
+        assert edge.fleet.breakers.states[Target(vendor, model)].failures_in_row == 1
 
 
 # time
@@ -401,7 +401,9 @@ async def test_one_deadline_holds_for_all_attempts(tmp_path: Path, vendors: Vend
             ErrorClass.TIMEOUT_TOTAL,
         ]
         assert call.duration_ms >= 480
-        assert len(edge.fleet.breakers) == 1, "the second was given no fair time: nothing is held against it"
+        assert len(edge.fleet.breakers.states) == 1, (
+            "the second was given no fair time: nothing is held against it"
+        )
 
 
 async def test_further_attempts_are_budgeted(tmp_path: Path, vendors: Vendors) -> None:
@@ -450,7 +452,7 @@ async def test_a_caller_who_leaves_ends_the_call_everywhere(
         async with asyncio.timeout(20):
             while (await vendors["openai"].requests())[-1]["outcome"] != "client left":
                 await asyncio.sleep(0.02)
-        assert not edge.fleet.breakers
+        assert not edge.fleet.breakers.states
 
 
 async def test_the_provider_is_let_go_within_100_ms_of_the_callers_leaving(tmp_path: Path) -> None:

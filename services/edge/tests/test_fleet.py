@@ -16,6 +16,7 @@ from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot, Strategy
+from fairlead_edge import breakers
 from fairlead_edge import fleet as fleets
 from fairlead_edge.fleet import Fleet, unix_now
 from fairlead_models.catalog.entries import built_in
@@ -201,9 +202,9 @@ async def test_what_the_fleets_trial_has_shown_is_not_found_out_again(
 ) -> None:
     failing(followed, MINI, 5, unix_now())
     await told(followed, nats_client, 1, **{str(MINI): gate(GateState.OPEN, 0)})
-    assert not followed.usable(MINI, unix_now())
+    assert not followed.breakers.usable(MINI, unix_now())
     await told(followed, nats_client, 2, **{str(MINI): gate(GateState.RECOVERING, 0.5)})
-    assert followed.usable(MINI, unix_now())
+    assert followed.breakers.usable(MINI, unix_now())
 
 
 async def test_an_edge_that_is_alone_for_long_believes_its_own_breakers(
@@ -220,58 +221,58 @@ async def test_an_edge_that_is_alone_for_long_believes_its_own_breakers(
 
 def failing(known: Fleet, target: Target, times: int, now: float = NOW) -> None:
     for _ in range(times):
-        known.outcome(target, ErrorClass.SERVER_ERROR, now, 0.5)
+        known.breakers.outcome(target, ErrorClass.SERVER_ERROR, now, 0.5)
 
 
 def test_a_run_of_failures_takes_a_target_out_and_one_success_brings_it_back(tmp_path: Path) -> None:
     known = fleet(tmp_path)
     failing(known, MINI, 4)
-    assert known.usable(MINI, NOW)
+    assert known.breakers.usable(MINI, NOW)
     failing(known, MINI, 1)
-    assert not known.usable(MINI, NOW)
+    assert not known.breakers.usable(MINI, NOW)
     assert planned(known).steps[0].target != MINI
-    assert known.usable(MINI, NOW + 2)
+    assert known.breakers.usable(MINI, NOW + 2)
     assert planned(known, now=NOW + 2).steps[0].target == MINI
     known.sending(MINI, NOW + 2)
-    assert not known.usable(MINI, NOW + 2), "one trial at a time"
-    known.outcome(MINI, None, NOW + 3, 0.5)
-    assert known.usable(MINI, NOW + 3)
+    assert not known.breakers.usable(MINI, NOW + 2), "one trial at a time"
+    known.breakers.outcome(MINI, None, NOW + 3, 0.5)
+    assert known.breakers.usable(MINI, NOW + 3)
 
 
 @pytest.mark.parametrize("error", [ErrorClass.BAD_REQUEST, ErrorClass.UNSUPPORTED, ErrorClass.CALLER_GONE])
 def test_the_callers_errors_are_held_against_nobody(tmp_path: Path, error: ErrorClass) -> None:
     known = fleet(tmp_path)
     for _ in range(50):
-        known.outcome(MINI, error, NOW, 0.5)
-    assert not known.breakers
+        known.breakers.outcome(MINI, error, NOW, 0.5)
+    assert not known.breakers.states
 
 
 @pytest.mark.parametrize(
     ("error", "asked_s", "rests_s"),
     [
         (ErrorClass.RATE_LIMITED, 7.0, 7.0),
-        (ErrorClass.RATE_LIMITED, None, fleets.RATE_LIMIT_S),
-        (ErrorClass.QUOTA_EXHAUSTED, None, fleets.QUOTA_S),
-        (ErrorClass.RATE_LIMITED, 1e9, fleets.MAX_REST_S),
+        (ErrorClass.RATE_LIMITED, None, breakers.RATE_LIMIT_S),
+        (ErrorClass.QUOTA_EXHAUSTED, None, breakers.QUOTA_S),
+        (ErrorClass.RATE_LIMITED, 1e9, breakers.MAX_REST_S),
     ],
 )
 def test_a_limited_target_rests_as_long_as_it_asked_for(
     tmp_path: Path, error: ErrorClass, asked_s: float | None, rests_s: float
 ) -> None:
     known = fleet(tmp_path)
-    known.outcome(MINI, error, NOW, 0.5, asked_s)
-    assert not known.usable(MINI, NOW + rests_s - 1)
-    assert known.usable(MINI, NOW + rests_s)
+    known.breakers.outcome(MINI, error, NOW, 0.5, asked_s)
+    assert not known.breakers.usable(MINI, NOW + rests_s - 1)
+    assert known.breakers.usable(MINI, NOW + rests_s)
 
 
 def test_breakers_of_made_up_models_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleets, "MAX_BREAKERS", 100)
+    monkeypatch.setattr(breakers, "MAX_BREAKERS", 100)
     known = fleet(tmp_path)
     for number in range(1000):
         failing(known, Target("openai", f"made-up-{number}"), 5)
-        known.outcome(MINI, None, NOW, 0.5)
-    assert len(known.breakers) == 100
-    assert MINI in known.breakers
+        known.breakers.outcome(MINI, None, NOW, 0.5)
+    assert len(known.breakers.states) == 100
+    assert MINI in known.breakers.states
     assert len(known.view(1, NOW).local_gates) < 100
 
 

@@ -120,7 +120,7 @@ async def test_the_second_target_answers_when_the_first_is_late(tmp_path: Path, 
         assert call.output_tokens == hedge.output_tokens
         await left(vendors["openai"])
         assert edge.fleet.in_flight.total() == 0
-        assert not edge.fleet.breakers[Target("openai", "gpt-5.4-mini")].failures_in_row
+        assert not edge.fleet.breakers.states[Target("openai", "gpt-5.4-mini")].failures_in_row
         metrics = (await edge.client().get("/metrics")).text
         assert 'fairlead_hedges_total{won="true"} 1.0' in metrics
 

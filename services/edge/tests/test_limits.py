@@ -155,7 +155,9 @@ async def test_the_callers_deadline_holds_for_all_attempts(
             ErrorClass.TIMEOUT_FIRST_TOKEN,
             ErrorClass.TIMEOUT_TOTAL,
         ]
-        assert len(edge.fleet.breakers) == 1, "the second was given no fair time: nothing is held against it"
+        assert len(edge.fleet.breakers.states) == 1, (
+            "the second was given no fair time: nothing is held against it"
+        )
 
 
 async def test_the_callers_deadline_ends_a_stream_with_an_error(tmp_path: Path, vendors: Vendors) -> None:
@@ -167,7 +169,7 @@ async def test_the_callers_deadline_ends_a_stream_with_an_error(tmp_path: Path, 
         assert "[DONE]" not in answer.text
         (call,) = await journalled(edge, 1)
         assert (call.state, len(call.attempts)) == (CallState.TRUNCATED, 1)
-        assert not edge.fleet.breakers
+        assert not edge.fleet.breakers.states
 
 
 async def test_a_caller_cannot_have_more_time_than_the_edge_gives(tmp_path: Path, vendors: Vendors) -> None:

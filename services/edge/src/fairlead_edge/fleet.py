@@ -6,7 +6,7 @@ Followers keep the snapshots current; each change rebuilds just what it touches,
 import logging
 import random
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 
 import orjson
 from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceSettings, key_hash
-from fairlead_common.decisions.breaker import FRESH, BreakerSettings, BreakerState, admitted, gate, observed
+from fairlead_common.decisions.breaker import BreakerSettings
 from fairlead_common.decisions.budgets import budget_of
 from fairlead_common.decisions.explain import Explanation, explain
-from fairlead_common.decisions.plan import Budget, FleetView, GateState, NoCapacity, Plan, RouteRequest
+from fairlead_common.decisions.plan import Budget, FleetView, NoCapacity, Plan, RouteRequest
 from fairlead_common.decisions.policies import CompiledPolicy, compile_policy
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.routing import make_plan
@@ -27,7 +27,6 @@ from fairlead_common.decisions.table import CompiledTable, compile_table
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.comparison import ProviderPerformance
 from fairlead_common.events.health import ProviderStatus
-from fairlead_common.outcomes import Bucket, ErrorClass
 from fairlead_common.snapshots.drills import LiveDrill
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
@@ -40,6 +39,7 @@ from fairlead_models.prices import Price
 from nats.aio.client import Client
 
 from fairlead_edge.affinity import Affinity
+from fairlead_edge.breakers import Breakers
 from fairlead_edge.counting import TokenRatios
 from fairlead_edge.gates import NO_GATES, NO_POLICY_GATES, Gates, gates_of
 from fairlead_edge.headroom import Headroom
@@ -49,17 +49,9 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_TABLE = CompiledTable()
 DEFAULT_SETTINGS = WorkspaceSettings()
-RATE_LIMIT_S = 5.0
-"""How long a rate-limited target rests when the provider did not say."""
-QUOTA_S = 300.0
-"""How long a target without credit rests."""
-MAX_REST_S = 3600.0
-"""How long a target rests at most, whatever the provider says."""
 ALONE_S = 90.0
 """Without the bus for this long, what the fleet said of its providers is no longer believed: our own breakers judge."""
 NOTHING_KNOWN: Mapping[str, str] = {}
-MAX_BREAKERS = 4096
-"""Callers may name any model of a provider; the breakers used longest ago are forgotten."""
 
 
 class Fleet:
@@ -75,7 +67,6 @@ class Fleet:
         plugins: Mapping[str, Score] | None = None,
         instance: str = "edge",
     ) -> None:
-        self.breaker_settings = breaker or BreakerSettings()
         self.clock: Callable[[], float] = unix_now
         """The time, in Unix seconds, by which is decided where a request goes; may be set to look at another hour."""
         self._providers = tuple(providers)
@@ -93,8 +84,7 @@ class Fleet:
         self._gates = Gates()
         self._measured: dict[Target, Measured] = {}
         self._ttft_p95_s: dict[Target, float] = {}
-        self._breakers: OrderedDict[Target, BreakerState] = OrderedDict()
-        self._unwell: dict[Target, BreakerState] = {}
+        self.breakers = Breakers(breaker or BreakerSettings())
         self._turn = -1
         self.headroom = Headroom()
         self.affinity = Affinity()
@@ -206,7 +196,6 @@ class Fleet:
 
     def view(self, workspace_id: int, now: float) -> FleetView:
         """What routing needs for a request of a workspace, as of now (Unix seconds)."""
-        local = {target: gate(state, now, self.breaker_settings) for target, state in self._unwell.items()}
         self._gates = self._gates.at(now)
         alone = self.failover.age_s > ALONE_S
         return FleetView(
@@ -216,7 +205,7 @@ class Fleet:
             policy_gates=NO_POLICY_GATES
             if alone
             else self._gates.policies.get(workspace_id, NO_POLICY_GATES),
-            local_gates=local,
+            local_gates=self.breakers.gates(now),
             measured=self._measured,
             in_flight=self.in_flight,
             headroom=self.headroom.shares(now),
@@ -269,11 +258,6 @@ class Fleet:
             random_draw(),
         )
 
-    def usable(self, target: Target, now: float) -> bool:
-        """False when this process's breaker of ``target`` is open at this moment."""
-        state = self._unwell.get(target)
-        return state is None or gate(state, now, self.breaker_settings).state is not GateState.OPEN
-
     def price(self, target: Target) -> Price | None:
         """USD per token, by the catalog as it is now; None = unknown."""
         return self.catalog.price(target)
@@ -285,54 +269,16 @@ class Fleet:
     def sending(self, target: Target, now: float) -> None:
         """A call to ``target`` goes out."""
         self.in_flight[target.provider] += 1
-        state = self._unwell.get(target)
-        if state is not None:
-            self._keep(target, admitted(state, now, self.breaker_settings))
+        self.breakers.sending(target, now)
 
     def over(self, target: Target) -> None:
         """A call to ``target`` is over, however it ended."""
         self.in_flight[target.provider] -= 1
 
-    def outcome(
-        self,
-        target: Target,
-        error: ErrorClass | None,
-        now: float,
-        draw: float,
-        retry_after_s: float | None = None,
-    ) -> None:
-        """What became of a call to ``target``; errors of the caller's own making say nothing about it."""
-        if error is not None and error.bucket is Bucket.CALLER:
-            return
-        rest_s = None
-        if error is not None and error.bucket is Bucket.LIMIT:
-            rest_s = retry_after_s or (QUOTA_S if error is ErrorClass.QUOTA_EXHAUSTED else RATE_LIMIT_S)
-            rest_s = min(rest_s, MAX_REST_S)
-        state = self._breakers.get(target, FRESH)
-        self._keep(target, observed(state, self.breaker_settings, error is None, now, draw, rest_s))
-
     def counted(self, target: Target, estimated: int, counted: int, now: float) -> None:
         """An answer of ``target`` told how many input tokens it counted, of a text that was estimated."""
         if self.ratios.note(target, estimated, counted, now):
             self.catalog = self.catalog.corrected(self.ratios.applied)
-
-    def _keep(self, target: Target, state: BreakerState) -> None:
-        if state.state is GateState.CLOSED:
-            self._unwell.pop(target, None)
-        else:
-            if target not in self._unwell:
-                logger.warning("breaker of %s opened", target)
-            self._unwell[target] = state
-        self._breakers[target] = state
-        self._breakers.move_to_end(target)
-        if len(self._breakers) > MAX_BREAKERS:
-            oldest, _ = self._breakers.popitem(last=False)
-            self._unwell.pop(oldest, None)
-
-    @property
-    def breakers(self) -> Mapping[Target, BreakerState]:
-        """Breakers of the targets called lately, for people to look at."""
-        return self._breakers
 
     def _access_changed(self, key: str) -> None:
         snapshot = self.access.get("keys")
@@ -358,9 +304,11 @@ class Fleet:
         before, now = self._gates, self.clock()
         fleet = next((each for each in self.failover.values() if isinstance(each, FleetSnapshot)), None)
         self._gates = gates_of(fleet.gates, now, fleet.policies) if fleet is not None else NO_GATES
-        for target in [target for target in self._unwell if before.closed_to(target)]:
-            if not self._gates.closed_to(target):
-                self._keep(target, FRESH)  # what the fleet's trial has shown need not be found out here again
+        for target in self.breakers.unwell:
+            if before.closed_to(target) and not self._gates.closed_to(target):
+                self.breakers.forgive(
+                    target
+                )  # what the fleet's trial has shown need not be found out here again
 
     def _spend_changed(self, key: str) -> None:
         self.spending.record(self.spend.values())

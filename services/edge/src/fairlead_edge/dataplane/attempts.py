@@ -102,7 +102,7 @@ class Attempts:
         target, wait_s = Target(first["provider"], first["model"]), pause_s(self._errors[0], random_draw())
         if wait_s is None or around.budget.spent or self._late(wait_s) or self._too_dear_now(target):
             return None
-        if not around.fleet.usable(target, unix_now() + wait_s):
+        if not around.fleet.breakers.usable(target, unix_now() + wait_s):
             return None
         await asyncio.sleep(wait_s)
         return Step(target, Reason.RETRY)
@@ -149,7 +149,7 @@ class Attempts:
 
     def _may_try(self, step: Step) -> bool:
         """Passes over what went bad since the plan was made; a plan made in panic knew that it was bad."""
-        return step.reason is Reason.PANIC or self._around.fleet.usable(step.target, unix_now())
+        return step.reason is Reason.PANIC or self._around.fleet.breakers.usable(step.target, unix_now())
 
     def _stopped(self) -> bool:
         """The caller's request was bad in the eyes of the one he asked for: no other is bothered with it.
@@ -208,7 +208,7 @@ class Attempts:
         self._call.failed(attempt, error)
         self._around.metrics.attempt_failed(target.provider, error.error_class)
         if not (target in self._hurried and error.error_class is ErrorClass.TIMEOUT_TOTAL):
-            fleet.outcome(target, error.error_class, unix_now(), random_draw(), error.retry_after_s)
+            fleet.breakers.outcome(target, error.error_class, unix_now(), random_draw(), error.retry_after_s)
 
     def succeeded(
         self,
@@ -226,7 +226,7 @@ class Attempts:
         """
         fleet, now = self._around.fleet, unix_now()
         fleet.over(target)
-        fleet.outcome(target, None, now, 0.0)
+        fleet.breakers.outcome(target, None, now, 0.0)
         fleet.headroom.note(target, limits, now)
         if input_tokens is not None and not self._wanted.needs & NOT_TEXT:
             fleet.counted(target, self._wanted.input_tokens, input_tokens, now)
