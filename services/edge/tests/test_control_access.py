@@ -14,6 +14,7 @@ from fairlead_common.ids import utc_now
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_models.catalog import file
 from fairlead_models.catalog.catalog import Catalog
+from fairlead_models.catalog.workspaces import Catalogs
 from fairlead_simulator.testing import Running
 
 from tests.support.edge import ADMIN, CALLER, OTHER, RunningEdge, edge_here, put_snapshot, spec_of, store_keys
@@ -142,9 +143,6 @@ OPERATORS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/api/workspaces", {"name": "x"}),
     ("PUT", "/api/workspaces/2", {"name": "x"}),
     ("DELETE", "/api/workspaces/2", None),
-    ("PUT", "/api/providers/models/openai/m", {}),
-    ("POST", "/api/providers/models/openai/gpt-5.5/verify", None),
-    ("DELETE", "/api/providers/models/openai/m", None),
     ("POST", "/api/providers/models/refresh", None),
     ("POST", "/api/providers/failover/force", {"provider": "openai", "reason": "because"}),
     ("POST", "/api/providers/failover/release", {"provider": "openai", "reason": "because"}),
@@ -214,7 +212,7 @@ async def test_declared_models_reach_the_request_path(edge: RunningEdge, vendors
     }
     saved = await admin.put(path, json=body)
     assert (saved.status_code, saved.json()["verified"]) == (200, False)
-    await until(lambda: "house-model" in edge.fleet.catalog._names)
+    await until(lambda: "house-model" in edge.fleet.models.shared._names)
     found = (await admin.get(path)).json()
     assert (found["source"], found["pricing"]["input_usd_per_mtok"]) == ("operator", 1.0)
     assert (found["languages"], found["deprecated_at"]) == (["de"], "2099-01-01")
@@ -229,14 +227,16 @@ async def test_declared_models_reach_the_request_path(edge: RunningEdge, vendors
     assert answer.headers["x-fairlead-provider"] == "google"
     assert (await admin.post(f"{path}/report", json={"reason": "the price is old"})).json()["reported_wrong"]
     await until(
-        lambda: edge.fleet.catalog.entries[Target("google", "gemini-3.8-flash")].reported_wrong is not None
+        lambda: (
+            edge.fleet.models.shared.entries[Target("google", "gemini-3.8-flash")].reported_wrong is not None
+        )
     )
     assert (await admin.get(path)).json()["reported_wrong"] == "the price is old"
     verified = (await admin.post(f"{path}/verify")).json()
     assert (verified["verified"], verified["reported_wrong"]) == (True, None)
     assert (await admin.delete(path)).status_code == 204
     assert (await admin.delete(path)).status_code == 404
-    await until(lambda: "house-model" not in edge.fleet.catalog._names)
+    await until(lambda: "house-model" not in edge.fleet.models.shared._names)
     for query, expected in (
         ("provider=google", "google/"),
         ("class=fast&provider=openai", "openai/gpt-5.4-nano"),
@@ -255,13 +255,14 @@ async def test_declared_models_reach_the_request_path(edge: RunningEdge, vendors
 async def test_a_refresh_says_what_changes_and_then_nothing_more(edge: RunningEdge) -> None:
     admin, target = edge.client(), Target("openai", "gpt-5.5")
     await until(lambda: edge.fleet.catalogs.get("models") is not None)
-    known = edge.fleet.catalog
-    forgotten = [entry for entry in known.entries.values() if entry != known.entries[target]]
-    edge.fleet.catalog = Catalog(forgotten, known.providers)
+    known = edge.fleet.models
+    entries = known.shared.entries
+    forgotten = [entry for entry in entries.values() if entry != entries[target]]
+    edge.fleet.models = Catalogs(Catalog(forgotten, known.shared.providers), {})
     found = (await admin.post(f"{MODELS}/refresh")).json()
     assert found["changes"] == [{"target": "openai/gpt-5.5", "change": "added", "fields": {}}]
     assert (found["read_anew"], found["price_package"]) == (False, version("genai-prices"))
-    edge.fleet.catalog = known
+    edge.fleet.models = known
     assert (await admin.post(f"{MODELS}/refresh")).json()["changes"] == []
 
 

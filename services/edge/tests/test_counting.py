@@ -27,9 +27,9 @@ async def test_usage_corrects_the_estimate_of_the_next_call(tmp_path: Path) -> N
 
     async with upstream(handler) as spec, edge_here(tmp_path, (spec,)) as edge:
         body = {**ask(str(TARGET)), "messages": [{"role": "user", "content": PROMPT}]}
-        (before,) = edge.fleet.catalog.candidates(str(TARGET))[:1]
+        (before,) = edge.fleet.catalog(1).candidates(str(TARGET))[:1]
         assert (await edge.client().post(CHAT, json=body)).status_code == 200
-        (now,) = edge.fleet.catalog.candidates(str(TARGET))[:1]
+        (now,) = edge.fleet.catalog(1).candidates(str(TARGET))[:1]
         ratio = edge.fleet.ratios.applied[TARGET]
         assert 1.0 < ratio < 1.4
         assert before.input_price is not None

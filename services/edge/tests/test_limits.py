@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import CallState, ErrorClass
 from fairlead_models.transport.protocol import Timeouts
 from fairlead_simulator.testing import Running
@@ -31,10 +32,7 @@ def specs(vendors: Vendors, *names: str, **timeouts: float) -> Any:
 
 def price_of_output(edge: RunningEdge, target: str) -> float:
     provider, _, model = target.partition("/")
-    price = edge.fleet.price(next(each for each in edge.fleet.catalog.entries if each == (provider, model)))
-    assert price is not None
-    assert price.output is not None
-    return price.output
+    return edge.fleet.catalog(1).output_prices[Target(provider, model)]
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,9 @@ from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_common.snapshots.spend import SpendSnapshot
-from fairlead_models.catalog.catalog import Catalog, entries_of
+from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import Entry
-from fairlead_models.prices import Price
+from fairlead_models.catalog.workspaces import ALL, Catalogs, own_entries, read_entries
 from nats.aio.client import Client
 
 from fairlead_edge.affinity import Affinity
@@ -71,7 +71,7 @@ class Fleet:
         """The time, in Unix seconds, by which is decided where a request goes; may be set to look at another hour."""
         self._providers = tuple(providers)
         self._built_in = list(entries)
-        self.catalog = Catalog(self._built_in, self._providers)
+        self.models = Catalogs(Catalog(self._built_in, self._providers), {})
         self.keys: dict[str, KeyEntry] | None = None
         """By SHA-256; None = nothing known yet, neither from the bus nor from disk."""
         self._settings: dict[int, WorkspaceSettings] = {}
@@ -93,7 +93,6 @@ class Fleet:
         self.in_flight: Counter[str] = Counter()
         """provider to calls of this process under way."""
         self._regions = dict(regions or {})
-        self._prices: dict[Target, float] = _prices(self.catalog)
         self.access = SnapshotFollower(
             "access",
             AccessSnapshot.model_validate_json,
@@ -101,7 +100,7 @@ class Fleet:
             on_change=self._access_changed,
         )
         self.catalogs = SnapshotFollower(
-            "catalog", _catalog, disk=disk / "catalog.json", on_change=self._catalog_changed
+            "catalog", read_entries, disk=disk / "catalog.json", on_change=self._catalog_changed
         )
         self.routes = SnapshotFollower(
             "routes",
@@ -177,6 +176,10 @@ class Fleet:
         """What a workspace has chosen."""
         return self._settings.get(workspace_id, DEFAULT_SETTINGS)
 
+    def catalog(self, workspace_id: int) -> Catalog:
+        """What a workspace can call, and at which prices."""
+        return self.models.of(workspace_id)
+
     def has_workspace(self, workspace_id: int) -> bool:
         """Whether there is one of that id."""
         return workspace_id in self._settings
@@ -209,7 +212,7 @@ class Fleet:
             measured=self._measured,
             in_flight=self.in_flight,
             headroom=self.headroom.shares(now),
-            prices=self._prices,
+            prices=self.models.of(workspace_id).output_prices,
             regions=self._regions,
             quality=self.qualities.get(workspace_id, NO_SCORES),
             budget=self.budget(workspace_id, now),
@@ -231,7 +234,7 @@ class Fleet:
             self.tables.get(request.workspace_id, DEFAULT_TABLE),
             self.policies.get(request.workspace_id),
             request,
-            self.catalog.candidates,
+            self.models.of(request.workspace_id).candidates,
             self.view(request.workspace_id, now),
             now,
             random_draw() if draw is None else draw,
@@ -242,8 +245,8 @@ class Fleet:
         """A call goes to ``target``: what it is expected to cost counts against the workspace's budget, if it has one."""
         if self._settings.get(request.workspace_id, DEFAULT_SETTINGS).budget is None:
             return
-        price = self.catalog.price(target)
-        expected = None if price is None else expected_cost_usd(price.input, price.output, request)
+        prices = self.models.of(request.workspace_id).estimated_price(target)
+        expected = expected_cost_usd(*prices, request)
         self.spending.reserve(call_id, request.workspace_id, expected or 0.0)
 
     def explain(self, request: RouteRequest, now: float) -> Explanation:
@@ -252,15 +255,11 @@ class Fleet:
             self.tables.get(request.workspace_id, DEFAULT_TABLE),
             self.policies.get(request.workspace_id),
             request,
-            self.catalog.candidates,
+            self.models.of(request.workspace_id).candidates,
             self.view(request.workspace_id, now),
             now,
             random_draw(),
         )
-
-    def price(self, target: Target) -> Price | None:
-        """USD per token, by the catalog as it is now; None = unknown."""
-        return self.catalog.price(target)
 
     def ttft_p95_s(self, target: Target) -> float | None:
         """95 of 100 streams of ``target`` gave their first token within this time lately; None = unknown."""
@@ -278,7 +277,7 @@ class Fleet:
     def counted(self, target: Target, estimated: int, counted: int, now: float) -> None:
         """An answer of ``target`` told how many input tokens it counted, of a text that was estimated."""
         if self.ratios.note(target, estimated, counted, now):
-            self.catalog = self.catalog.corrected(self.ratios.applied)
+            self.models = self.models.corrected(self.ratios.applied)
 
     def _access_changed(self, key: str) -> None:
         snapshot = self.access.get("keys")
@@ -287,9 +286,10 @@ class Fleet:
             self._settings = {each.workspace_id: each.settings for each in snapshot.workspaces.values()}
 
     def _catalog_changed(self, key: str) -> None:
-        entries = self.catalogs.get("models", self._built_in)
-        self.catalog = Catalog(entries, self._providers, self.ratios.applied)
-        self._prices = _prices(self.catalog)
+        shared = self.models.shared
+        if key == ALL:
+            shared = Catalog(self.catalogs.get(ALL, self._built_in), self._providers, self.ratios.applied)
+        self.models = Catalogs(shared, own_entries(self.catalogs))
 
     def _routes_changed(self, key: str) -> None:
         self.tables = dict(self.routes.values())
@@ -361,16 +361,6 @@ def _failover(data: bytes) -> CompiledPolicy | FleetSnapshot | LiveDrill:
     if "workspace_id" in found:
         return compile_policy(PolicySnapshot.model_validate_json(data))
     return FleetSnapshot.model_validate_json(data)
-
-
-def _prices(catalog: Catalog) -> dict[Target, float]:
-    """USD per output token, of the targets whose price is known."""
-    found = ((target, catalog.price(target)) for target in catalog.entries)
-    return {target: price.output for target, price in found if price is not None and price.output is not None}
-
-
-def _catalog(data: bytes) -> list[Entry]:
-    return entries_of(orjson.loads(data))
 
 
 def unix_now() -> float:

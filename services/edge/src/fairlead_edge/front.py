@@ -116,7 +116,8 @@ class Front:
             entry = self._entry(request)
             if isinstance(entry, NoAnswer):
                 raise entry
-            found = count_tokens(request) if counting else listing(self._fleet.catalog, request)
+            catalog = self._fleet.catalog(entry.workspace_id)
+            found = count_tokens(request) if counting else listing(catalog, request)
         except InvalidRequest as error:
             refuse(writer, RunningCall("count_tokens", MESSAGES) if counting else None, error_of(error))
         except NoAnswer as error:

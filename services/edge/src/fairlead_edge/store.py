@@ -14,12 +14,14 @@ from fairlead_common.access import (
     new_key,
 )
 from fairlead_common.db.database import Database
+from fairlead_common.decisions.targets import Target
 from fairlead_common.ids import new_id
 from sqlalchemy import RowMapping, text
 
 KEY_COLUMNS = "id, workspace_id, name, role, hint, enabled, expires_at, created_at"
 MAPPING_COLUMNS = (
-    "id, model_name, provider, equivalent_models, capabilities, pricing, verified, reported_wrong, updated_at"
+    "id, workspace_id, model_name, provider, equivalent_models, capabilities, pricing, verified, reported_wrong,"
+    " updated_at"
 )
 
 
@@ -150,16 +152,23 @@ class EdgeStore:
             )
         )
 
-    async def mappings(self) -> list[RowMapping]:
-        """All rows of model_mapping."""
-        return await self._rows(f"SELECT {MAPPING_COLUMNS} FROM model_mapping ORDER BY provider, model_name")
+    async def mappings(self, only: int | None = None) -> list[RowMapping]:
+        """All rows of model_mapping, or those of one workspace; those of workspace 1 count for all."""
+        return await self._rows(
+            f"SELECT {MAPPING_COLUMNS} FROM model_mapping"
+            " WHERE CAST(:only AS integer) IS NULL OR workspace_id = :only"
+            " ORDER BY workspace_id, provider, model_name",
+            only=only,
+        )
 
     async def put_mapping(self, row: dict[str, Any]) -> RowMapping:
-        """Create or replace the row of one model at one provider."""
+        """Create or replace a workspace's row of one model at one provider."""
         found = await self._rows(
-            "INSERT INTO model_mapping (model_name, provider, equivalent_models, capabilities, pricing, verified)"
-            " VALUES (:model_name, :provider, CAST(:equivalent_models AS jsonb), CAST(:capabilities AS jsonb),"
-            " CAST(:pricing AS jsonb), :verified) ON CONFLICT (provider, model_name) DO UPDATE SET"
+            "INSERT INTO model_mapping"
+            " (workspace_id, model_name, provider, equivalent_models, capabilities, pricing, verified)"
+            " VALUES (:workspace_id, :model_name, :provider, CAST(:equivalent_models AS jsonb),"
+            " CAST(:capabilities AS jsonb), CAST(:pricing AS jsonb), :verified)"
+            " ON CONFLICT (workspace_id, provider, model_name) DO UPDATE SET"
             " equivalent_models = excluded.equivalent_models, capabilities = excluded.capabilities,"
             " pricing = excluded.pricing, verified = excluded.verified, updated_at = now(), reported_wrong ="
             " CASE WHEN excluded.verified THEN NULL ELSE model_mapping.reported_wrong END"
@@ -174,27 +183,31 @@ class EdgeStore:
         return found[0]
 
     async def mark_mapping(
-        self, provider: str, model: str, *, verified: bool, reported: str | None
+        self, workspace_id: int, target: Target, *, verified: bool, reported: str | None
     ) -> RowMapping:
-        """A person has looked at a mapping: confirmed it, or says what is wrong with it."""
+        """A person of a workspace has looked at a mapping: confirmed it, or says what is wrong with it."""
         found = await self._rows(
-            "INSERT INTO model_mapping (model_name, provider, verified, reported_wrong)"
-            " VALUES (:model, :provider, :verified, :reported) ON CONFLICT (provider, model_name)"
+            "INSERT INTO model_mapping (workspace_id, model_name, provider, verified, reported_wrong)"
+            " VALUES (:workspace_id, :model, :provider, :verified, :reported)"
+            " ON CONFLICT (workspace_id, provider, model_name)"
             " DO UPDATE SET verified = excluded.verified,"
             f" reported_wrong = excluded.reported_wrong, updated_at = now() RETURNING {MAPPING_COLUMNS}",
-            provider=provider,
-            model=model,
+            workspace_id=workspace_id,
+            provider=target.provider,
+            model=target.model,
             verified=verified,
             reported=reported,
         )
         return found[0]
 
-    async def delete_mapping(self, provider: str, model: str) -> bool:
-        """Remove a row; False when there is none."""
+    async def delete_mapping(self, workspace_id: int, target: Target) -> bool:
+        """Remove a workspace's row; False when there is none."""
         return bool(
             await self._rows(
-                "DELETE FROM model_mapping WHERE provider = :provider AND model_name = :model RETURNING id",
-                provider=provider,
-                model=model,
+                "DELETE FROM model_mapping WHERE workspace_id = :workspace_id"
+                " AND provider = :provider AND model_name = :model RETURNING id",
+                workspace_id=workspace_id,
+                provider=target.provider,
+                model=target.model,
             )
         )

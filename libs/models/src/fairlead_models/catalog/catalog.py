@@ -53,6 +53,12 @@ class Catalog:
             if entry.provider in self.providers
         }
         self._prices = {target: entry.pricing.price() for target, entry in self.entries.items()}
+        self.output_prices = {
+            target: price.output
+            for target, price in self._prices.items()
+            if price is not None and price.output is not None
+        }
+        """USD per output token, where it is known."""
         self._names: dict[str, list[Target]] = {}
         for target, entry in self.entries.items():
             for name in (target.model, *entry.aliases, *(f"class:{each}" for each in entry.classes)):
@@ -99,7 +105,7 @@ class Catalog:
         for name in entry.equivalent_models:
             provider, _, model = name.partition("/")
             if provider in self.providers:
-                found.setdefault(Target(provider, model), "declared equivalent by an operator")
+                found.setdefault(Target(provider, model), f"declared equivalent by {_declarer(entry)}")
         for each in entry.classes:
             for other in self._names.get(f"class:{each}", ()):
                 found.setdefault(other, f"same class: {each}")
@@ -144,6 +150,7 @@ class Catalog:
         if entry is None:
             return Candidate(target, named)
         ratio, window = self.token_ratios.get(target, 1.0), entry.context_window
+        input_price, output_price = self.estimated_price(target)
         cached = price.cached_input if price else None
         return Candidate(
             target,
@@ -151,11 +158,16 @@ class Catalog:
             None if entry.capabilities is None else frozenset(entry.capabilities),
             None if window is None else round(window / ratio),
             entry.max_output_tokens,
-            price.input * ratio if price else None,
-            price.output if price else None,
+            input_price,
+            output_price,
             entry.quality,
             None if cached is None else cached * ratio,
         )
+
+    def with_own(self, entries: Iterable[Entry]) -> "Catalog":
+        """This catalog with what a workspace says of some models itself."""
+        own = {Target(entry.provider, entry.model): entry for entry in entries}
+        return Catalog({**self.entries, **own}.values(), self.providers, self.token_ratios)
 
     def corrected(self, token_ratios: Mapping[Target, float]) -> "Catalog":
         """The same catalog with other ratios."""
@@ -166,6 +178,13 @@ class Catalog:
     def price(self, target: Target) -> Price | None:
         """USD per token, or None = unknown."""
         return self._prices.get(target)
+
+    def estimated_price(self, target: Target) -> tuple[float | None, float | None]:
+        """USD per estimated input token and per output token; None = unknown."""
+        price = self.price(target)
+        if price is None:
+            return None, None
+        return price.input * self.token_ratios.get(target, 1.0), price.output
 
     def names(self) -> list[str]:
         """What ``GET /v1/models`` lists: every target, then classes and ``auto``."""
@@ -182,6 +201,11 @@ class Catalog:
         """The catalog as the edge that published it has it. Raises ValueError: not such a snapshot."""
         entries = entries_of(snapshot)
         return cls(entries, snapshot.get("providers") or {entry.provider for entry in entries})
+
+
+def _declarer(entry: Entry) -> str:
+    own = entry.sources.get("equivalent_models") == "workspace"
+    return "the workspace" if own else "an operator"
 
 
 def entries_of(snapshot: Mapping[str, Any]) -> list[Entry]:

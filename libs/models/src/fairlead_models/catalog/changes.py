@@ -36,6 +36,6 @@ def _fields(old: Entry, new: Entry) -> dict[str, tuple[Any, Any]]:
 
 
 def _flat(entry: Entry) -> dict[str, Any]:
-    rows = entry.model_dump(mode="json")
+    rows = entry.model_dump(mode="json", exclude={"sources"})
     prices = rows.pop("pricing")
     return rows | {f"pricing.{name}": value for name, value in prices.items()}

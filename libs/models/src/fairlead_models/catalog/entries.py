@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,7 +12,11 @@ from fairlead_models.catalog.pricing import Pricing
 from fairlead_models.catalog.profiles import profile_of
 from fairlead_models.providers import ProviderSpec
 
-__all__ = ["DECLARABLE", "Entry", "Pricing", "built_in", "declared", "overridden"]
+__all__ = ["DECLARABLE", "Declarer", "Entry", "Pricing", "built_in", "declared", "overridden"]
+
+Declarer = Literal["operator", "workspace"]
+Source = Literal["built-in", "genai-prices", "operator", "workspace"]
+"""built-in = the catalog file."""
 
 DECLARABLE: Final = (
     "classes",
@@ -30,7 +34,7 @@ DECLARABLE: Final = (
     "sampling",
     "reasoning_efforts",
 )
-"""What an operator can say of a model, beside its prices and its stand-ins."""
+"""What can be declared of a model, beside its prices and its stand-ins."""
 
 COMPUTED: Final = frozenset(
     ("input_modalities", "output_modalities", "context_window", "sampling", "reasoning_efforts")
@@ -65,12 +69,25 @@ class Entry(BaseModel):
     """Efforts that can be asked for; empty = the model does not reason."""
     pricing: Pricing = Pricing()
     equivalent_models: tuple[str, ...] = ()
-    """Targets (provider/model) that an operator declared equivalent, beside those of the same class."""
+    """Targets (provider/model) that were declared equivalent, beside those of the same class."""
     verified: bool = False
     """A person has confirmed the mapping."""
     reported_wrong: str | None = None
     """What somebody says is wrong with it; None once a person has confirmed it."""
     source: str = "built-in"
+    """Who described it last: built-in, providers file, operator, workspace."""
+    sources: dict[str, Source] = {}
+    """Of values that are not from where others of their kind are, by their names (``pricing.input_usd_per_mtok``)."""
+
+    def value_sources(self) -> dict[str, Source]:
+        """Where each known value comes from, by its name."""
+        values = {name: getattr(self, name) for name in (*DECLARABLE, "equivalent_models")}
+        prices_ = self.pricing.model_dump(exclude={"source", "valid_from", "valid_until"})
+        found: dict[str, Source] = {
+            name: "built-in" for name, value in values.items() if value not in (None, ())
+        }
+        found |= {f"pricing.{name}": "genai-prices" for name, usd in prices_.items() if usd is not None}
+        return found | self.sources
 
     def retired(self, at: datetime) -> bool:
         """The vendor's promise has ended at ``at``."""
@@ -84,6 +101,7 @@ def built_in(at: datetime) -> list[Entry]:
 
 def _entry(row: ModelRow, at: datetime) -> Entry:
     profile = profile_of(row.provider, row.model)
+    listed_window = None if row.context_window else prices.context_window(row.provider, row.model)
     found = Entry(
         **row.model_dump(include=set(DECLARABLE) - COMPUTED),
         provider=row.provider,
@@ -92,8 +110,9 @@ def _entry(row: ModelRow, at: datetime) -> Entry:
         output_modalities=row.makes(),
         sampling=profile.sampling,
         reasoning_efforts=profile.reasoning_efforts,
-        context_window=row.context_window or prices.context_window(row.provider, row.model),
+        context_window=row.context_window or listed_window,
         pricing=Pricing.listed(row.provider, row.model, at),
+        sources=_of_price_package(listed_window),
     )
     return _in_service(found, at)
 
@@ -118,8 +137,12 @@ def declared(specs: Iterable[ProviderSpec], at: datetime) -> list[Entry]:
 
 
 def _elsewhere(like: Entry | None, provider: str, model: str, at: datetime) -> Entry:
+    listed_window = prices.context_window(provider, model)
     found = like or Entry(
-        provider=provider, model=model, context_window=prices.context_window(provider, model)
+        provider=provider,
+        model=model,
+        context_window=listed_window,
+        sources=_of_price_package(listed_window),
     )
     return found.model_copy(
         update={
@@ -131,15 +154,23 @@ def _elsewhere(like: Entry | None, provider: str, model: str, at: datetime) -> E
     )
 
 
+def _of_price_package(context_window: int | None) -> dict[str, Source]:
+    return {} if context_window is None else {"context_window": "genai-prices"}
+
+
 def overridden(
-    entries: Iterable[Entry], rows: Iterable[Mapping[str, Any]], at: datetime | None = None
+    entries: Iterable[Entry],
+    rows: Iterable[Mapping[str, Any]],
+    at: datetime | None = None,
+    by: Declarer = "operator",
 ) -> list[Entry]:
     """``entries`` with the rows of ``model_mapping`` laid over them; a row for an unknown model adds it.
 
     Args:
-        entries: what is built in and what the providers file says.
-        rows: what operators declared.
-        at: prices that an operator limited to other days do not count; None = now.
+        entries: what is built in and what the providers file says; for a workspace, also what operators declared.
+        rows: what was declared.
+        at: prices that were limited to other days do not count; None = now.
+        by: who declared it.
 
     Raises:
         ValueError: a row holds a value that an entry cannot have.
@@ -148,23 +179,29 @@ def overridden(
     found = {(entry.provider, entry.model): entry for entry in entries}
     for row in rows:
         key = (row["provider"], row["model_name"])
-        before = found.get(key) or Entry(provider=row["provider"], model=row["model_name"], source="operator")
-        changed = Entry.model_validate({**before.model_dump(), **_changes(before, row, now)})
+        before = found.get(key) or Entry(provider=row["provider"], model=row["model_name"], source=by)
+        changed = Entry.model_validate({**before.model_dump(), **_changes(before, row, now, by)})
         found[key] = _in_service(changed, now)
     return list(found.values())
 
 
-def _changes(before: Entry, row: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+def _changes(before: Entry, row: Mapping[str, Any], at: datetime, by: Declarer) -> dict[str, Any]:
     abilities: Mapping[str, Any] = row.get("capabilities") or {}
     changes: dict[str, Any] = {
         name: abilities[name] for name in DECLARABLE if abilities.get(name) is not None
     }
-    changes["equivalent_models"] = tuple(row.get("equivalent_models") or ())
-    changes["verified"] = bool(row.get("verified"))
-    changes["reported_wrong"] = row.get("reported_wrong")
-    changes["source"] = "operator"
+    if row.get("equivalent_models"):
+        changes["equivalent_models"] = tuple(row["equivalent_models"])
+    said = list(changes)
     if row.get("pricing"):
-        pricing = before.pricing.changed(row["pricing"])
+        pricing = before.pricing.changed(row["pricing"], by)
         if pricing.holds(at):
             changes["pricing"] = pricing.model_dump()
-    return changes
+            said += [f"pricing.{name}" for name, value in row["pricing"].items() if value is not None]
+    looked_at = {
+        "verified": bool(row.get("verified")),
+        "reported_wrong": row.get("reported_wrong"),
+        "source": by,
+        "sources": before.sources | dict.fromkeys(said, by),
+    }
+    return changes | looked_at

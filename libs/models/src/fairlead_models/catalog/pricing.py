@@ -49,7 +49,7 @@ class Pricing(BaseModel):
     valid_until: date | None = None
     """The first day on which the prices do not hold any more."""
     source: str | None = None
-    """genai-prices, operator, or null when unknown."""
+    """genai-prices, or who changed some of them: operator or workspace; null when unknown."""
 
     def price(self) -> Price | None:
         """Per token, or None when what goes in has no known price."""
@@ -80,11 +80,11 @@ class Pricing(BaseModel):
             self.valid_until is None or day < self.valid_until
         )
 
-    def changed(self, declared: Mapping[str, Any]) -> "Pricing":
-        """These prices with an operator's laid over them; what he leaves out stays. The days are his alone."""
+    def changed(self, declared: Mapping[str, Any], source: str = "operator") -> "Pricing":
+        """These prices with those of ``source`` laid over them; what is left out stays. The days are its alone."""
         said = {name: value for name, value in declared.items() if value is not None}
         standing = self.model_dump(exclude={"valid_from", "valid_until"})
-        return Pricing.model_validate({**standing, **said, "source": "operator"})
+        return Pricing.model_validate({**standing, **said, "source": source})
 
     @classmethod
     def of(cls, price: Price | None) -> "Pricing":

@@ -10,7 +10,15 @@ from fastapi import APIRouter, HTTPException, Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.exc import IntegrityError
 
-from fairlead_edge.control.dependencies import OPERATOR, Changed, KeyId, Scope, Store, WorkspaceId
+from fairlead_edge.control.dependencies import (
+    OPERATOR,
+    Changed,
+    KeyId,
+    Scope,
+    Store,
+    WorkspaceId,
+    no_workspace,
+)
 
 router = APIRouter(prefix="/api", tags=["access"])
 
@@ -227,11 +235,6 @@ async def revoke_key(store: Store, changed: Changed, scope: Scope, caller: KeyId
 
 def _taken(name: str) -> HTTPException:
     return HTTPException(409, f"there is a workspace '{name}' already")
-
-
-def no_workspace(workspace_id: int) -> HTTPException:
-    """The answer where there is none, or none that the caller may see."""
-    return HTTPException(404, f"there is no workspace {workspace_id}; GET /api/workspaces lists them")
 
 
 def _no_key(key_id: str) -> HTTPException:

@@ -7,8 +7,8 @@ from fairlead_common.decisions.budgets import budget_of
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
 
-from fairlead_edge.control.access import WorkspacePath, no_workspace
-from fairlead_edge.control.dependencies import FleetNow, Scope
+from fairlead_edge.control.access import WorkspacePath
+from fairlead_edge.control.dependencies import FleetNow, Scope, no_workspace
 
 router = APIRouter(prefix="/api", tags=["access"])
 

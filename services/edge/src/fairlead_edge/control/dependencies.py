@@ -7,7 +7,7 @@ from fairlead_common.access import DEFAULT_WORKSPACE
 from fairlead_common.bus.rpc import RpcClient
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.providers import ProviderSpec
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Query, Request
 from nats.aio.client import Client
 
 from fairlead_edge.control.publishing import CatalogMaker
@@ -56,8 +56,27 @@ def _fleet(request: Request) -> Fleet:
     return cast("Fleet", request.app.state.fleet)
 
 
-def _catalog(request: Request) -> Catalog:
-    return _fleet(request).catalog
+def _asked_workspace(
+    request: Request,
+    workspace_id: Annotated[
+        int | None, Query(ge=1, description="whose; the caller's own unless the operator names another")
+    ] = None,
+) -> int:
+    own = _workspace_id(request)
+    if workspace_id is None or workspace_id == own:
+        return own
+    if _scope(request) is not None or not _fleet(request).has_workspace(workspace_id):
+        raise no_workspace(workspace_id)
+    return workspace_id
+
+
+def no_workspace(workspace_id: int) -> HTTPException:
+    """The answer where there is none, or none that the caller may see."""
+    return HTTPException(404, f"there is no workspace {workspace_id}; GET /api/workspaces lists them")
+
+
+def _catalog(request: Request, workspace_id: Annotated[int, Depends(_asked_workspace)]) -> Catalog:
+    return _fleet(request).catalog(workspace_id)
 
 
 def _catalog_source(request: Request) -> CatalogMaker:
@@ -84,6 +103,9 @@ Draining = Annotated[Callable[[], bool], Depends(_draining)]
 WorkspaceId = Annotated[int, Depends(_workspace_id)]
 """Workspace of the API key that authenticated the request."""
 
+AskedWorkspace = Annotated[int, Depends(_asked_workspace)]
+"""Workspace that the request is about: ``?workspace_id=`` of the operator, else the caller's own."""
+
 KeyId = Annotated[str, Depends(_key_id)]
 """The key that authenticated the request."""
 
@@ -100,7 +122,7 @@ FleetNow = Annotated[Fleet, Depends(_fleet)]
 """What this edge knows."""
 
 CatalogNow = Annotated[Catalog, Depends(_catalog)]
-"""The catalog as this edge sees it now."""
+"""The catalog of the workspace that the request is about, as this edge sees it now."""
 
 CatalogSource = Annotated[CatalogMaker, Depends(_catalog_source)]
 """Makes the catalog from its sources as they are now."""

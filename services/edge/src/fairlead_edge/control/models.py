@@ -38,7 +38,7 @@ class MeasuredOut(BaseModel):
 
 
 class ModelOut(Entry):
-    """One model at one provider. Null = unknown."""
+    """One model at one provider. Null = unknown. ``sources`` names every value that is known."""
 
     target: str
     measured: MeasuredOut | None = None
@@ -147,7 +147,7 @@ async def list_models(
 
 
 @router.post("/refresh", summary="Read prices and catalog anew", dependencies=[OPERATOR])
-async def refresh(catalog: CatalogNow, source: CatalogSource, changed: Changed) -> Refreshed:
+async def refresh(fleet: FleetNow, source: CatalogSource, changed: Changed) -> Refreshed:
     """Read the installed price package and the catalog file; say what differs from what is in use.
 
     Done again, it finds nothing more.
@@ -156,7 +156,7 @@ async def refresh(catalog: CatalogNow, source: CatalogSource, changed: Changed) 
         anew = await source.read_anew()
     except (CatalogFileError, OSError) as error:
         raise HTTPException(500, f"{error}; what was read before stays in use") from error
-    found = changes(catalog.entries, (await source.catalog()).entries)
+    found = changes(fleet.models.shared.entries, (await source.made()).shared.entries)
     changed()
     return Refreshed(
         price_package=source.price_package, read_anew=anew, changes=[_change_out(each) for each in found]
@@ -188,7 +188,7 @@ async def get_equivalents(catalog: CatalogNow, provider: str, model: str) -> Equ
 def _out(entry: Entry, fleet: Fleet) -> ModelOut:
     target = Target(entry.provider, entry.model)
     return ModelOut(
-        **entry.model_dump(),
+        **{**entry.model_dump(), "sources": entry.value_sources()},
         target=str(target),
         measured=_measured(fleet, target),
         input_tokens_per_estimated=fleet.ratios.applied.get(target),

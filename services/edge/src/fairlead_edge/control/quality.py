@@ -4,6 +4,7 @@ from typing import Literal
 
 from fairlead_common.decisions.quality import QualityTable
 from fairlead_common.decisions.targets import Target
+from fairlead_models.catalog.entries import Entry
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
@@ -47,13 +48,14 @@ class Qualities(BaseModel):
 async def list_qualities(fleet: FleetNow, workspace_id: WorkspaceId) -> Qualities:
     """What the strategies quality and balanced, ``min_quality`` and ``quality[...]`` in conditions go by."""
     table = fleet.scores(workspace_id)
-    targets = sorted({*fleet.catalog.entries, *table.scores})
-    found = (_model(fleet, table, target) for target in targets)
+    entries = fleet.catalog(workspace_id).entries
+    targets = sorted({*entries, *table.scores})
+    found = (_model(fleet, table, target, entries.get(target)) for target in targets)
     return Qualities(models=[each for each in found if each.prior is not None or each.tasks])
 
 
-def _model(fleet: Fleet, table: QualityTable, target: Target) -> ModelQuality:
-    entry, measured = fleet.catalog.entries.get(target), fleet.measured(target).quality
+def _model(fleet: Fleet, table: QualityTable, target: Target, entry: Entry | None) -> ModelQuality:
+    measured = fleet.measured(target).quality
     declared = None if entry is None else entry.quality
     prior = declared if measured is None else measured
     return ModelQuality(

@@ -15,6 +15,7 @@ from fairlead_common.decisions.routing import MAX_STEPS
 from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import Bucket, ErrorClass
 from fairlead_models.errors import ProviderError
+from fairlead_models.prices import Price
 from fairlead_models.rate_limits import RateLimits
 from fairlead_models.transport.protocol import Timeouts
 
@@ -59,7 +60,9 @@ class Attempts:
         longest_s = around.bounds.request_s
         self._request_s = longest_s if timeout_s is None else min(timeout_s, longest_s)
         limit = wanted.cost_limit
-        self._spending = Spending(limit, call.attempts, around.fleet.price) if limit is not None else None
+        self._catalog = around.fleet.catalog(wanted.workspace_id)
+        prices = self._catalog.estimated_price
+        self._spending = Spending(limit, call.attempts, prices) if limit is not None else None
         self._too_dear: dict[Target, str] = {}
         """Those passed over, and why."""
         self._left = deque(plan.steps)
@@ -162,6 +165,10 @@ class Attempts:
         """Less than the shortest attempt is left of the call's time, ``wait_s`` from now."""
         return self._call.elapsed_ms / 1000 + wait_s > self._request_s - LEAST_S
 
+    def price(self, target: Target) -> Price | None:
+        """USD per token that the caller's workspace pays; None = unknown."""
+        return self._catalog.price(target)
+
     def begin(self, step: Step) -> dict[str, Any]:
         """The step is tried now."""
         self._around.fleet.sending(step.target, unix_now())
@@ -202,7 +209,7 @@ class Attempts:
         """The attempt, or the stream that came of it, has failed."""
         fleet = self._around.fleet
         fleet.over(target)
-        if error.error_class is ErrorClass.NOT_FOUND and target not in fleet.catalog.entries:
+        if error.error_class is ErrorClass.NOT_FOUND and target not in self._catalog.entries:
             error = no_such_model(target, error)
         self._errors.append(error)
         self._call.failed(attempt, error)

@@ -98,7 +98,7 @@ class Chats:
         answer, step = await self._first_answer(request, call, attempts)
         response = answer.response
         usage = response.usage
-        cost = cost_usd(usage, self._fleet.price(step.target))
+        cost = cost_usd(usage, attempts.price(step.target))
         finish = response.choices[0].finish_reason
         call.served(call.attempts[-1], usage, cost, finish, answer.status, response.provider_request_id)
         call.answering(step)

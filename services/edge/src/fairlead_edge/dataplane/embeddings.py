@@ -72,7 +72,7 @@ class Embeddings:
             finally:
                 attempts.ended(attempt)
             response = answer.response
-            cost = cost_usd(response.usage, self._fleet.price(step.target))
+            cost = cost_usd(response.usage, attempts.price(step.target))
             call.served(attempt, response.usage, cost, None, answer.status, response.provider_request_id)
             call.answering(step)
             attempts.succeeded(step.target, answer.rate_limits)

@@ -207,7 +207,7 @@ class Openings:
                 continue
             estimated = estimate_tokens(opening.asking(step))
             usage = Usage(self._fleet.ratios.corrected(step.target, estimated), 0)
-            cost = cost_usd(usage, self._fleet.price(step.target))
+            cost = cost_usd(usage, opening.attempts.price(step.target))
             opening.call.billed(attempt, usage, cost, estimated=True)
 
 

@@ -6,7 +6,6 @@ from typing import Any, Final
 from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import ErrorClass
-from fairlead_models.prices import Price
 
 MAY_BILL: Final = frozenset(
     (
@@ -20,7 +19,7 @@ MAY_BILL: Final = frozenset(
 )
 """After these the provider may have made an answer, and bill it."""
 
-PriceOf = Callable[[Target], Price | None]
+PricesOf = Callable[[Target], tuple[float | None, float | None]]
 
 
 class Spending:
@@ -28,16 +27,17 @@ class Spending:
 
     Args:
         attempts: those of the call so far, as they are recorded.
+        prices_of: USD per estimated input token and per output token of a target; None = unknown.
     """
 
-    def __init__(self, limit: CostLimit, attempts: list[dict[str, Any]], price_of: PriceOf) -> None:
+    def __init__(self, limit: CostLimit, attempts: list[dict[str, Any]], prices_of: PricesOf) -> None:
         self._limit = limit
         self._attempts = attempts
-        self._price_of = price_of
+        self._prices_of = prices_of
 
     def why_not(self, target: Target) -> str | None:
         """Why a further attempt at ``target`` is beyond the limit, or None when it is within."""
-        return self._limit.why_not(*self._prices(target), sum(map(self._spent_usd, self._attempts)))
+        return self._limit.why_not(*self._prices_of(target), sum(map(self._spent_usd, self._attempts)))
 
     def _spent_usd(self, attempt: dict[str, Any]) -> float:
         """What is not known counts with the most it can be."""
@@ -47,8 +47,4 @@ class Spending:
         if error is not None and error not in MAY_BILL:
             return 0.0
         target = Target(attempt["provider"], attempt["model"])
-        return self._limit.most_usd(*self._prices(target)) or 0.0
-
-    def _prices(self, target: Target) -> tuple[float | None, float | None]:
-        price = self._price_of(target)
-        return (None, None) if price is None else (price.input, price.output)
+        return self._limit.most_usd(*self._prices_of(target)) or 0.0

@@ -75,7 +75,7 @@ class Streams:
             try:
                 await self._pass_on(part, begin, renderer, job.writer)
             except ProviderError as error:
-                self._estimate(job.call, part)
+                self._estimate(job, part)
                 job.attempts.failed(part.step.target, part.attempt, error)
                 following = await self._continuation(job, part)
                 if following is None:
@@ -83,7 +83,7 @@ class Streams:
                     return
                 part, begin = following, renderer.resume(str(following.step.target))
             except asyncio.CancelledError:
-                self._estimate(job.call, part)
+                self._estimate(job, part)
                 job.attempts.abandoned(part.step.target, part.attempt)
                 raise
             else:
@@ -134,7 +134,7 @@ class Streams:
     def _complete(self, job: Job, part: Part, renderer: StreamRenderer) -> None:
         """The answer has come to its regular end."""
         call, stream, usage = job.call, part.stream, part.seen.usage
-        cost = cost_usd(usage, self._fleet.price(part.step.target))
+        cost = cost_usd(usage, job.attempts.price(part.step.target))
         call.served(part.attempt, usage, cost, part.seen.finish, stream.status, stream.provider_request_id)
         self._runner.record(call, CallState.OK, 200)
         asked = usage.input_tokens if part.seam is None else None
@@ -147,7 +147,7 @@ class Streams:
         self._runner.record(job.call, CallState.TRUNCATED, 200, code)
         job.writer.end(renderer.error(f"The stream broke: {why}", "stream_error", code))
 
-    def _estimate(self, call: RunningCall, part: Part) -> None:
+    def _estimate(self, job: Job, part: Part) -> None:
         """Account for a part that did not come to its end, by what came of it where its provider has not told yet."""
         usage = part.seen.usage
         told = part.seen.finish is not None and usage.output_tokens is not None
@@ -158,5 +158,5 @@ class Streams:
                 or self._fleet.ratios.corrected(part.step.target, estimate_tokens(part.request)),
                 output_tokens=max(usage.output_tokens or 0, part.seen.output_tokens),
             )
-        cost = cost_usd(usage, self._fleet.price(part.step.target))
-        call.gave(part.attempt, usage, cost, estimated=not told)
+        cost = cost_usd(usage, job.attempts.price(part.step.target))
+        job.call.gave(part.attempt, usage, cost, estimated=not told)
