@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import CallState, ErrorClass
+from fairlead_edge.dataplane.spending import Spending
+from fairlead_models.catalog.catalog import Catalog
+from fairlead_models.catalog.entries import built_in
+from fairlead_models.providers import BUILT_IN
 from fairlead_models.transport.protocol import Timeouts
 from fairlead_simulator.testing import Running
 
@@ -132,6 +138,20 @@ async def test_the_limit_holds_for_all_attempts_together(tmp_path: Path, vendors
         assert (late.status_code, late.headers["x-fairlead-attempts"]) == (503, "1")
         assert f"{other}: its cost of up to" in late.json()["error"]["message"]
         assert "before it, exceeds the caller's limit" in late.json()["error"]["message"]
+
+
+def test_a_further_attempt_is_held_against_the_limit_by_the_corrected_estimate() -> None:
+    """A target that counts twice the tokens that were estimated costs, and has cost, twice as much for what goes in."""
+    target = Target("openai", "gpt-5.4-mini")
+    catalog = Catalog(built_in(datetime(2026, 11, 23, tzinfo=UTC)), BUILT_IN)
+    price = catalog.price(target)
+    assert price is not None
+    timed_out = {"provider": "openai", "model": target.model, "error_class": "timeout_total"}
+    for attempts, factor in (([], 1.5), ([timed_out], 3.0)):
+        limit = CostLimit(factor * price.input * 1000, 1000, 0)
+        assert Spending(limit, attempts, catalog.estimated_price).why_not(target) is None
+        corrected = catalog.corrected({target: 2.0}).estimated_price
+        assert "exceeds the caller's limit" in str(Spending(limit, attempts, corrected).why_not(target))
 
 
 # time

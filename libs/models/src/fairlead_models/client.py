@@ -25,6 +25,7 @@ from fairlead_models.transport.protocol import (
 from fairlead_models.unified import (
     ChatRequest,
     EmbeddingRequest,
+    EmbeddingResponse,
     EncodedRequest,
 )
 from fairlead_models.wires.protocol import Wire
@@ -79,8 +80,12 @@ class ProviderClient:
         model: str,
         timeouts: Timeouts | None = None,
         headers: Mapping[str, str] | None = None,
+        parts: list[EmbeddingResponse] | None = None,
     ) -> EmbeddingAnswer:
         """The vectors of all inputs, in as many requests as the provider's limit demands, one after the other.
+
+        Args:
+            parts: gets the answer of each request as it comes, for who has to pay for them when a later one fails.
 
         Raises:
             ProviderError: one of them failed.
@@ -91,6 +96,8 @@ class ProviderClient:
         for part in split(request, self.wire.most_inputs):
             left = bounds if not answers else replace(bounds, total_s=max(0.001, until - loop.time()))
             answers.append(await self._embed(part, model, left, headers))
+            if parts is not None:
+                parts.append(answers[-1].response)
         response = joined([each.response for each in answers])
         return replace(answers[-1], response=response, phases=answers[0].phases)
 

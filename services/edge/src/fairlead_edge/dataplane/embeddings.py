@@ -2,16 +2,18 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.plan import RouteRequest
 from fairlead_common.outcomes import CallState
+from fairlead_models.batches import joined
 from fairlead_models.client import ProviderClient
 from fairlead_models.errors import ProviderError
 from fairlead_models.inbound import embeddings
-from fairlead_models.prices import cost_usd
-from fairlead_models.unified import EmbeddingRequest, UnsupportedPolicy
+from fairlead_models.prices import Price, cost_usd
+from fairlead_models.unified import EmbeddingRequest, EmbeddingResponse, UnsupportedPolicy
 
 from fairlead_edge.dataplane.answers import ServedBy
 from fairlead_edge.dataplane.calls import RunningCall
@@ -59,14 +61,17 @@ class Embeddings:
         async for step in attempts:
             attempt = attempts.begin(step)
             client = self._clients[step.target.provider]
+            parts: list[EmbeddingResponse] = []
             try:
                 await attempts.strike(step.target)
                 timeouts = attempts.timeouts(step.target, client.spec.timeouts, stream=False)
-                answer = await client.embed(request, step.target.model, timeouts)
+                answer = await client.embed(request, step.target.model, timeouts, parts=parts)
             except ProviderError as error:
+                _bill(call, attempt, parts, attempts.price(step.target))
                 attempts.failed(step.target, attempt, error)
                 continue
             except asyncio.CancelledError:
+                _bill(call, attempt, parts, attempts.price(step.target))
                 attempts.abandoned(step.target, attempt)
                 raise
             finally:
@@ -82,6 +87,15 @@ class Embeddings:
             writer.send(200, served.headers("application/json"), body)
             return
         raise attempts.exhausted()
+
+
+def _bill(
+    call: RunningCall, attempt: dict[str, Any], parts: Sequence[EmbeddingResponse], price: Price | None
+) -> None:
+    """The provider has answered these parts of a request, though not all of it."""
+    if parts:
+        usage = joined(parts).usage
+        call.billed(attempt, usage, cost_usd(usage, price), estimated=False)
 
 
 def _sizes(request: EmbeddingRequest) -> list[int]:
