@@ -6,11 +6,10 @@ states and alerts that were told last are read back, so nothing changes by itsel
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -18,49 +17,43 @@ from fairlead_common.bus.frames import FrameReader, Heard
 from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.redelivery import is_away
 from fairlead_common.events.alerts import AlertRaised
-from fairlead_common.events.calls import Attempt, Call, CallKind
 from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished, Status
 from fairlead_common.ids import new_id, stamp
 from fairlead_common.leases import Held, Lease
-from fairlead_common.outcomes import Bucket
 from fairlead_common.service import retrying
 from fairlead_models.providers import ProviderSpec
 from fairlead_models.transport.protocol import Transport
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from sqlalchemy import RowMapping
 
 from fairlead_health.actions import Actions
 from fairlead_health.alert_store import AlertStore
-from fairlead_health.domain import alerts as rules
+from fairlead_health.domain.alerts import AlertRecord
 from fairlead_health.domain.pace import Pace, doubtful, interval_s
 from fairlead_health.domain.raising import Surroundings, abandoned, alerted, orphaned
-from fairlead_health.domain.score import Span
 from fairlead_health.domain.status import (
-    KEPT_S,
-    CallSeen,
     MaintenanceSet,
     Observation,
     PageRead,
     Record,
     Tick,
     Unwatched,
-    counted,
-    resumed,
-    seeded,
 )
 from fairlead_health.domain.status_page import Page
-from fairlead_health.domain.watch import DAY_S, Watch, is_calm, observed, state_of
+from fairlead_health.domain.watch import Watch, is_calm, observed, state_of
 from fairlead_health.figures import Measurements
 from fairlead_health.memory import Memory, recall
+from fairlead_health.operator_settings import OperatorSettings
+from fairlead_health.past import Past
 from fairlead_health.probes import Prober
-from fairlead_health.rules import RuleBook, built_in
+from fairlead_health.rules import built_in
 from fairlead_health.schedules import Schedules
 from fairlead_health.settings import HealthSettings
 from fairlead_health.status_pages import StatusPages
 from fairlead_health.store import HealthStore
+from fairlead_health.tally import Tally
 from fairlead_health.telling import Teller
-from fairlead_health.windows import WindowStore, seconds_of
+from fairlead_health.windows import WindowStore
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +61,8 @@ JOB: Final = "health.aggregator"
 TICK_S: Final = 0.5
 CALM_S: Final = 5.0
 """A provider that is well, and of which nothing was heard, is judged this often."""
-LOOK_S: Final = 0.5
+LOOK_S: Final = 1.0
 MEASURE_S: Final = 5.0
-MINUTE: Final = timedelta(minutes=1)
 CATCH_UP_S: Final = 2.0
 """At most this long a new holder waits until it has heard what there was to hear."""
 
@@ -95,7 +87,6 @@ class Aggregator:
         self._client = client
         self._store = store
         self._alerts = alerts
-        self._windows = windows
         self._figures = figures
         self._publisher = publisher
         self._prober = prober
@@ -112,8 +103,10 @@ class Aggregator:
         self._watches = {
             spec.name: Watch(Record(spec.name, since=since), region=spec.region) for spec in specs
         }
+        self._tally = Tally(self._watches, prober, self._rules)
+        self._past = Past(store, windows, self._watches, datetime.fromtimestamp(since, UTC))
+        self._set = OperatorSettings(client, store, alerts, settings.probe_interval_s)
         dashboard = str(settings.dashboard_url) if settings.dashboard_url is not None else None
-        self._book = RuleBook(client, alerts)
         self._actions = Actions(client)
         self._around = Surroundings(
             pages=frozenset(rule.name for rule in built_in()),
@@ -122,15 +115,11 @@ class Aggregator:
             dashboard_url=dashboard,
         )
         self._open: dict[str, AlertRaised] = {}
-        self._probes: Mapping[str, RowMapping] = {}
-        self._settings_known = False
-        self._days_known = False
-        self._figures_known = False
         self._teller: Teller | None = None
         self._judging = False
         self._told_at: dict[str, float] = {}
-        self._judged_at: dict[str, float] = {}
-        self._routed_at: dict[str, float] = {}
+        self._due_at: dict[str, float] = {}
+        """When each provider is to be judged again although nothing was heard of it."""
         self._pace = Pace(
             unwell_s=settings.probe_interval_unwell_s,
             changed_s=settings.probe_interval_changed_s,
@@ -149,36 +138,12 @@ class Aggregator:
     def _hear(self, heard: Sequence[Heard]) -> None:
         """Count everything first, then judge: what came together says nothing piece by piece."""
         now = time.time()
-        touched = set()
-        for each in heard:
-            for call, attempt, ended_at in each.attempts():
-                if attempt.provider in self._watches and self._count(call, attempt, ended_at, now):
-                    touched.add(attempt.provider)
+        touched = self._tally.count(heard, now)
         if self._judging:
             for provider in touched:
                 self._observe(provider, Tick(), now)
                 if doubtful(self._watches[provider].record, now, self._rules):
                     self._prober.probe_soon(provider)
-
-    def _count(self, call: Call, attempt: Attempt, ended_at: float, now: float) -> bool:
-        error = attempt.error_class
-        if error is not None and error.bucket is Bucket.CALLER:
-            return False
-        if call.kind is CallKind.LIVE:
-            self._routed_at[attempt.provider] = max(ended_at, self._routed_at.get(attempt.provider, 0.0))
-            if error is None:
-                self._prober.live_success(attempt.provider, max(0.0, now - ended_at))
-        seen = CallSeen(
-            ok=None if error is not None and not error.counts_against_provider else error is None,
-            source="active" if call.kind is CallKind.PROBE else "passive",
-            detail=f"{error.value if error else 'answered'}, call {call.call_id}",
-            latency_ms=attempt.duration_ms if math.isfinite(attempt.duration_ms) else None,
-            ended_at=ended_at,
-            ref=call.call_id,
-        )
-        watch = self._watches[attempt.provider]
-        self._watches[attempt.provider] = replace(watch, record=counted(watch.record, seen, now, self._rules))
-        return True
 
     def _read_page(self, provider: str, page: Page) -> None:
         watch = self._watches[provider]
@@ -202,9 +167,7 @@ class Aggregator:
                 while True:
                     now = time.time()
                     for provider in self._providers:
-                        if now - self._judged_at.get(provider, 0.0) >= CALM_S or not is_calm(
-                            self._watches[provider]
-                        ):
+                        if now >= self._due_at.get(provider, 0.0):
                             self._observe(provider, Tick(), now)
                         if now - self._told_at.get(provider, 0.0) >= self._settings.heartbeat_s:
                             self._tell(provider, None, now)
@@ -216,11 +179,11 @@ class Aggregator:
         """Go on from what was told last."""
         await self._schedules.read()
         memory = await recall(self._client, self._store, self._alerts)
-        await self._book.recall()
-        self._around = replace(self._around, rules=self._book.rules)
+        await self._set.book.recall()
+        self._around = replace(self._around, rules=self._set.book.rules)
         self._told_at.clear()
-        self._days_known = False
-        await self._know_days()
+        self._due_at.clear()
+        await self._past.read()
         await self._catch_up()
         await self._pages.read_first()
         now = time.time()
@@ -239,24 +202,7 @@ class Aggregator:
             self._resume(provider, memory, now)
 
     def _resume(self, provider: str, memory: Memory, now: float) -> None:
-        watch, state = self._watches[provider], memory.states.get(provider)
-        if state is not None:
-            record = resumed(
-                watch.record,
-                state.status,
-                state.since.timestamp(),
-                state.sequence,
-                state.reason,
-                state.last_check.timestamp() if state.last_check is not None else None,
-                tuple(span.end for span in watch.spans if span.end > now - self._rules.flap_window_s),
-            )
-            watch = replace(watch, record=record)
-        found = {
-            identity: rules.recalled(alert)
-            for identity, alert in memory.alerts.items()
-            if alert.provider == provider
-        }
-        self._watches[provider] = replace(watch, alerts=found)
+        self._watches[provider] = memory.resumed(self._watches[provider], now, self._rules.flap_window_s)
         seen_at = memory.seen_at.get(provider, now)
         if now - seen_at > self._settings.unwatched_s:
             self._observe(provider, Unwatched(seen_at), now)
@@ -268,37 +214,7 @@ class Aggregator:
         except TimeoutError:
             logger.warning("judging although not all calls were heard yet")
 
-    async def _know_days(self) -> None:
-        """The states of the last day, when the database is there."""
-        since = datetime.now(UTC) - timedelta(seconds=DAY_S)
-        try:
-            async with asyncio.timeout(CATCH_UP_S):
-                for provider, rows in _by_provider(await self._store.histories(since)).items():
-                    if provider in self._watches:
-                        self._watches[provider] = _with_days(self._watches[provider], rows)
-                await self._know_figures()
-        except Exception as error:
-            if not is_away(error):
-                raise
-            logger.warning("the states of the last day are not known yet: %s", type(error).__name__)
-            return
-        self._days_known = True
-
-    async def _know_figures(self) -> None:
-        """The minutes before this process heard anything, once."""
-        if self._figures_known:
-            return
-        heard_from = datetime.fromtimestamp(self._around.watched_from - self._rules.window_s, UTC)
-        found = await self._windows.all_minutes(heard_from - timedelta(seconds=KEPT_S))
-        for provider, rows in _by_provider(found).items():
-            if provider in self._watches:
-                earlier = seconds_of(row for row in rows if row["at"] <= heard_from - MINUTE)
-                watch = self._watches[provider]
-                self._watches[provider] = replace(watch, record=seeded(watch.record, earlier))
-        self._figures_known = True
-
     def _observe(self, provider: str, observation: Observation, now: float) -> None:
-        self._judged_at[provider] = now
         before = self._watches[provider]
         watch = observed(before, observation, now, self._rules)
         self._watches[provider] = watch
@@ -308,10 +224,12 @@ class Aggregator:
             self._tell(provider, was, now)
         around = replace(
             self._around,
-            probe_interval_s=self._usual_interval_s(provider),
+            probe_interval_s=self._set.usual_interval_s(provider),
             probe_budget_spent=self._prober.budget_spent(provider),
         )
-        self._watches[provider], told = alerted(watch, now, self._rules, around, new_id)
+        watch, told = alerted(watch, now, self._rules, around, new_id)
+        self._watches[provider] = watch
+        self._due_at[provider] = now + CALM_S if is_calm(watch) else now
         for alert in told:
             self._tell_alert(alert)
 
@@ -336,13 +254,13 @@ class Aggregator:
         while True:
             try:
                 await self._read_settings()
-                if not self._days_known:
-                    await self._know_days()
+                if not self._past.known:
+                    await self._past.read()
             except Exception as error:
                 if not is_away(error):
                     raise
                 logger.warning("settings cannot be read: %s: %s", type(error).__name__, error)
-            kept, now = self._providers if self._settings_known else self._schedules.providers, time.time()
+            kept, now = self._providers if self._set.known else self._schedules.providers, time.time()
             try:
                 await self._schedules.keep({name: self._interval_s(name, now) for name in kept})
             except (NatsError, OSError, TimeoutError) as error:
@@ -350,33 +268,27 @@ class Aggregator:
             await asyncio.sleep(LOOK_S)
 
     async def _read_settings(self) -> None:
-        async with asyncio.timeout(CATCH_UP_S):
-            maintained = {row["provider"]: row["reason"] for row in await self._store.maintenances()}
-            silences = await self._alerts.holding()
-            acknowledged = await self._alerts.acknowledged()
-            await self._book.refresh()
-            self._probes = {row["provider"]: row for row in await self._store.probes()}
-        self._settings_known = True
+        await self._set.read()
         self._around = replace(
             self._around,
-            rules=self._book.rules,
-            silences=tuple(silences),
-            acknowledged=acknowledged,
+            rules=self._set.book.rules,
+            silences=tuple(self._set.silences),
+            acknowledged=self._set.acknowledged,
             actions=dict(self._actions.latest),
         )
         self._end_orphans(time.time())
         for provider in self._providers:
-            on = provider in maintained
+            on = provider in self._set.maintained
             if on == self._watches[provider].record.maintenance:
                 continue
-            reason = f"maintenance: {maintained[provider]}" if on else "maintenance has ended"
+            reason = f"maintenance: {self._set.maintained[provider]}" if on else "maintenance has ended"
             self._observe(provider, MaintenanceSet(on, reason), time.time())
 
     def _end_orphans(self, now: float) -> None:
         """End what no rule judges any more."""
         for alert in orphaned(self._open.values(), self._around.rules, self._providers):
             watch = self._watches[alert.provider]
-            record = rules.AlertRecord(alert.sequence + 1)
+            record = AlertRecord(alert.sequence + 1)
             self._watches[alert.provider] = replace(watch, alerts={**watch.alerts, alert.fingerprint: record})
             self._tell_alert(abandoned(alert, now, new_id(), "no rule that is on raises this alert any more"))
 
@@ -387,40 +299,14 @@ class Aggregator:
             self._around = replace(self._around, figures=figures)
             await asyncio.sleep(MEASURE_S)
 
-    def _usual_interval_s(self, provider: str) -> int | None:
-        """How often the provider is to be probed while it is well; None = not at all."""
-        row = self._probes.get(provider)
-        if row is None:
-            return self._settings.probe_interval_s
-        usual_s: int = row["interval_s"]
-        return usual_s if row["enabled"] else None
-
     def _interval_s(self, provider: str, now: float) -> int | None:
-        usual_s = self._usual_interval_s(provider)
+        usual_s = self._set.usual_interval_s(provider)
         if usual_s is None:
             return None
-        routed_at = self._routed_at.get(provider, self._around.watched_from)
+        routed_at = self._tally.routed_at.get(provider, self._around.watched_from)
         return interval_s(self._watches[provider].record, usual_s, routed_at, now, self._pace)
 
 
 def _news(state: ProviderStatus, previous: Status | None) -> ProviderStatusPublished:
     """A heartbeat, or a change when the status was another one before."""
     return ProviderStatusPublished(**stamp(), state=state, previous=previous, changed=previous is not None)
-
-
-def _by_provider(rows: Iterable[RowMapping]) -> dict[str, list[RowMapping]]:
-    found: dict[str, list[RowMapping]] = {}
-    for row in rows:
-        found.setdefault(row["provider"], []).append(row)
-    return found
-
-
-def _with_days(watch: Watch, rows: Sequence[RowMapping]) -> Watch:
-    """What is saved (newest first), and after it what only this process knows yet."""
-    saved = [
-        Span(row["status"], row["started_at"].timestamp(), row["ended_at"].timestamp())
-        for row in reversed(rows)
-        if row["ended_at"] is not None
-    ]
-    end = saved[-1].end if saved else 0.0
-    return replace(watch, spans=(*saved, *(span for span in watch.spans if span.start >= end)))

@@ -50,6 +50,8 @@ from fairlead_health.windows import WindowStore
 logger = logging.getLogger(__name__)
 
 HOUSEKEEPING_S = 2.0
+COUNT_TOGETHER_S = 1.0
+"""Frames wait this long for each other to be counted into the windows in one transaction."""
 PRUNE_EVERY = 1800
 
 
@@ -104,7 +106,7 @@ async def wire(runtime: Runtime) -> None:
         runtime.owner,
     )
     drifts = WireDrifts(runtime.client, runtime.publisher, alert_store, settings.runbooks_url)
-    consume_batches(runtime.broker, HEALTH_CALLS, api.on_frames)
+    consume_batches(runtime.broker, HEALTH_CALLS, api.on_frames, wait_s=COUNT_TOGETHER_S)
     consume(runtime.broker, HEALTH_PROBES, prober.on_tick, hands_on=True)
     consume(runtime.broker, HEALTH_DRIFT, drifts.on_drift)
     answer(runtime.broker, ops.SUMMARY, api.summary)

@@ -7,7 +7,7 @@ but waited for only when the bus knows nothing: sequences must not begin anew.
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fairlead_common.bus.reading import read_last
@@ -22,6 +22,9 @@ from pydantic import ValidationError
 from sqlalchemy import RowMapping
 
 from fairlead_health.alert_store import AlertStore
+from fairlead_health.domain.alerts import recalled
+from fairlead_health.domain.status import resumed
+from fairlead_health.domain.watch import Watch
 from fairlead_health.store import HealthStore
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,25 @@ class Memory:
         known = self.alerts.get(alert.fingerprint)
         if known is None or known.sequence < alert.sequence:
             self.alerts[alert.fingerprint] = alert
+
+    def resumed(self, watch: Watch, now: float, flap_window_s: float) -> Watch:
+        """The watch of a provider, going on from what was told of it last."""
+        provider = watch.record.provider
+        if (state := self.states.get(provider)) is not None:
+            record = resumed(
+                watch.record,
+                state.status,
+                state.since.timestamp(),
+                state.sequence,
+                state.reason,
+                state.last_check.timestamp() if state.last_check is not None else None,
+                tuple(span.end for span in watch.spans if span.end > now - flap_window_s),
+            )
+            watch = replace(watch, record=record)
+        found = {
+            identity: recalled(alert) for identity, alert in self.alerts.items() if alert.provider == provider
+        }
+        return replace(watch, alerts=found)
 
 
 async def recall(client: Client, store: HealthStore, alert_store: AlertStore) -> Memory:

@@ -1,14 +1,42 @@
 """What health keeps in Postgres beside its windows: states and their history, probe schedules, maintenance."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from fairlead_common.db.database import Database
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.operations.health import ProbeIn
 from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+PUT_STATES: Final = """
+INSERT INTO provider_health (provider, status, avg_latency_ms, error_rate, uptime_percentage, last_check, score, since,
+    sequence, reason, evidence)
+SELECT provider, status, latency, errors, uptime, checked_at, score, since, sequence, reason, CAST(evidence AS jsonb)
+FROM unnest(CAST(:providers AS text[]), CAST(:statuses AS text[]), CAST(:latencies AS double precision[]),
+    CAST(:errors AS double precision[]), CAST(:uptimes AS double precision[]), CAST(:checks AS timestamptz[]),
+    CAST(:scores AS double precision[]), CAST(:sinces AS timestamptz[]), CAST(:sequences AS bigint[]),
+    CAST(:reasons AS text[]), CAST(:evidences AS text[]))
+    AS told (provider, status, latency, errors, uptime, checked_at, score, since, sequence, reason, evidence)
+ON CONFLICT (provider) DO UPDATE SET status = excluded.status, avg_latency_ms = excluded.avg_latency_ms,
+    error_rate = excluded.error_rate, uptime_percentage = excluded.uptime_percentage, last_check = excluded.last_check,
+    score = excluded.score, since = excluded.since, sequence = excluded.sequence, reason = excluded.reason,
+    evidence = excluded.evidence, updated_at = now()
+WHERE provider_health.sequence <= excluded.sequence RETURNING provider
+"""
+ADD_INTERVALS: Final = """
+WITH new AS (
+    INSERT INTO provider_health_interval (provider, status, started_at, reason, sequence)
+    SELECT * FROM unnest(CAST(:providers AS text[]), CAST(:statuses AS text[]), CAST(:sinces AS timestamptz[]),
+        CAST(:reasons AS text[]), CAST(:sequences AS bigint[]))
+    ON CONFLICT (provider, sequence) DO NOTHING RETURNING provider, started_at, sequence
+)
+UPDATE provider_health_interval AS former SET ended_at = new.started_at FROM new
+WHERE former.provider = new.provider AND former.ended_at IS NULL AND former.sequence < new.sequence
+"""
+"""A data-modifying WITH does not see what it inserts, so that only former intervals end."""
 
 
 class HealthStore:
@@ -28,33 +56,13 @@ class HealthStore:
             " ORDER BY provider"
         )
 
-    async def save_state(self, state: ProviderStatus) -> None:
-        """The state, and its interval when it is a new one; an older sequence changes nothing."""
+    async def save_states(self, states: Sequence[ProviderStatus]) -> None:
+        """The states, one of a provider, and the intervals of those that are new; older sequences change nothing."""
         async with self._database.transaction() as session:
-            saved = await _execute(
-                session,
-                "INSERT INTO provider_health (provider, status, avg_latency_ms, error_rate, uptime_percentage, last_check,"
-                " score, since, sequence, reason, evidence) VALUES (:provider, :status, :latency, :errors, :uptime, :check,"
-                " :score, :since, :sequence, :reason, CAST(:evidence AS jsonb)) ON CONFLICT (provider) DO UPDATE SET"
-                " status = excluded.status, avg_latency_ms = excluded.avg_latency_ms, error_rate = excluded.error_rate,"
-                " uptime_percentage = excluded.uptime_percentage, last_check = excluded.last_check,"
-                " score = excluded.score, since = excluded.since, sequence = excluded.sequence, reason = excluded.reason,"
-                " evidence = excluded.evidence, updated_at = now()"
-                " WHERE provider_health.sequence <= excluded.sequence RETURNING provider",
-                provider=state.provider,
-                status=state.status.value,
-                latency=state.avg_latency_ms,
-                errors=state.error_rate,
-                uptime=state.uptime_percentage,
-                check=state.last_check,
-                score=state.score,
-                since=state.since,
-                sequence=state.sequence,
-                reason=state.reason,
-                evidence=json.dumps([each.model_dump(mode="json") for each in state.evidence]),
-            )
-            if saved:
-                await _add_interval(session, state)
+            saved = await _execute(session, PUT_STATES, **_columns(states))
+            names = {row["provider"] for row in saved}
+            if new := [state for state in states if state.provider in names]:
+                await _execute(session, ADD_INTERVALS, **_columns(new))
 
     async def history(
         self, provider: str, since: datetime | None, until: datetime | None, limit: int
@@ -125,20 +133,21 @@ async def _execute(session: AsyncSession, query: str, **values: Any) -> list[Row
     return list(result.mappings()) if result.returns_rows else []
 
 
-async def _add_interval(session: AsyncSession, state: ProviderStatus) -> None:
-    values = {"provider": state.provider, "since": state.since, "sequence": state.sequence}
-    new = await _execute(
-        session,
-        "INSERT INTO provider_health_interval (provider, status, started_at, reason, sequence) VALUES (:provider, :status,"
-        " :since, :reason, :sequence) ON CONFLICT (provider, sequence) DO NOTHING RETURNING id",
-        **values,
-        status=state.status.value,
-        reason=state.reason,
-    )
-    if new:
-        await _execute(
-            session,
-            "UPDATE provider_health_interval SET ended_at = :since"
-            " WHERE provider = :provider AND ended_at IS NULL AND sequence < :sequence",
-            **values,
-        )
+def _columns(states: Sequence[ProviderStatus]) -> dict[str, list[Any]]:
+    """What is saved of states, ordered by provider, so that two transactions never wait for each other."""
+    ordered = sorted(states, key=lambda state: state.provider)
+    return {
+        "providers": [state.provider for state in ordered],
+        "statuses": [state.status.value for state in ordered],
+        "latencies": [state.avg_latency_ms for state in ordered],
+        "errors": [state.error_rate for state in ordered],
+        "uptimes": [state.uptime_percentage for state in ordered],
+        "checks": [state.last_check for state in ordered],
+        "scores": [state.score for state in ordered],
+        "sinces": [state.since for state in ordered],
+        "sequences": [state.sequence for state in ordered],
+        "reasons": [state.reason for state in ordered],
+        "evidences": [
+            json.dumps([each.model_dump(mode="json") for each in state.evidence]) for state in ordered
+        ],
+    }

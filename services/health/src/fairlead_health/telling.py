@@ -6,19 +6,20 @@ lives for one term of the lease; what it has not told when the term ends was nev
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from fairlead_common.bus.publishing import JetStreamPublisher
+from fairlead_common.bus.publishing import JetStreamPublisher, event_headers
 from fairlead_common.bus.reading import read_last, read_since
 from fairlead_common.bus.redelivery import is_away
 from fairlead_common.events.alerts import AlertRaised
-from fairlead_common.events.health import ProviderStatusPublished
+from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished
 from fairlead_common.leases import Lease
 from fairlead_common.service import retrying
 from fairlead_common.snapshots.publisher import SnapshotPublisher
@@ -35,6 +36,10 @@ AGAIN_S: Final = 0.1
 SAVE_AGAIN_S: Final = 1.0
 SAVE_HEARTBEAT_S: Final = 15.0
 """States that have not changed are saved this often."""
+SAVE_TOGETHER_S: Final = 1.0
+"""They wait this long for each other; what has changed waits for nothing."""
+PUT_HEARTBEAT_S: Final = 60.0
+"""States of which nothing was seen are put into the bucket this often."""
 OVERLAP: Final = timedelta(minutes=1)
 """By how much the clocks of bus and database may differ."""
 
@@ -64,6 +69,8 @@ class Teller:
         self._news: asyncio.Queue[News] = asyncio.Queue()
         self._unsaved: dict[tuple[str, str | int], News] = {}
         self._kept_at: dict[str, float] = {}
+        self._put: dict[str, tuple[ProviderStatus, float]] = {}
+        """What was put into the bucket last, and when."""
         self._to_save = asyncio.Event()
 
     def tell(self, news: News) -> None:
@@ -83,10 +90,11 @@ class Teller:
         """Put everything on the bus, for ever."""
         while True:
             news = await self._news.get()
-            await self._insist("news", partial(self._put, news), AGAIN_S)
+            await self._insist("news", partial(self._publish, news), AGAIN_S)
             if self._is_to_be_saved(news):
                 self._unsaved[_key(news)] = news  # where a later heartbeat takes the place of an earlier one
-                self._to_save.set()
+                if not _is_heartbeat(news):
+                    self._to_save.set()
 
     def _is_to_be_saved(self, news: News) -> bool:
         """Heartbeats only now and then: the bus has them all."""
@@ -102,10 +110,15 @@ class Teller:
         """Put everything into the database, for ever: first what others have told and could not save."""
         await retrying("what was told before", self._catch_up)
         while True:
-            await self._to_save.wait()
-            self._to_save.clear()
-            for key in tuple(self._unsaved):
-                await self._insist("records", partial(self._save_latest, key), SAVE_AGAIN_S)
+            await self._pause()
+            while self._unsaved:
+                await self._insist("records", self._save_some, SAVE_AGAIN_S)
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SAVE_TOGETHER_S):
+                await self._to_save.wait()
+        self._to_save.clear()
 
     async def _insist(self, what: str, attempt: Callable[[], Awaitable[None]], again_s: float) -> None:
         """Until it works; never while somebody else may hold the lease already."""
@@ -120,28 +133,42 @@ class Teller:
                 logger.warning("%s wait: %s: %s", what, type(error).__name__, error)
             await asyncio.sleep(again_s)
 
-    async def _put(self, news: News) -> None:
-        await self._publisher.publish(news)
+    async def _publish(self, news: News) -> None:
+        if _is_heartbeat(news):  # nobody waits for it to be stored: the next one comes soon
+            await self._client.publish(news.subject, news.to_json(), headers=event_headers(news))
+        else:
+            await self._publisher.publish(news)
         match news:
             case ProviderStatusPublished():
-                await self._states.put(news.state.provider, news.state)
+                await self._put_state(news.state)
             case AlertRaised() if news.ends_at is None:
                 await self._active.put(news.fingerprint, news)
             case AlertRaised():
                 await self._active.delete(news.fingerprint)
 
-    async def _save_latest(self, key: tuple[str, str | int]) -> None:
-        news = self._unsaved[key]
-        await self._save(news)
-        if self._unsaved[key] is news:
-            del self._unsaved[key]
+    async def _put_state(self, state: ProviderStatus) -> None:
+        """Put a state into the bucket, unless time alone has changed its figures a little."""
+        now, (known, put_at) = time.monotonic(), self._put.get(state.provider, (None, -math.inf))
+        if _figureless(state) != known or now - put_at >= PUT_HEARTBEAT_S:
+            await self._states.put(state.provider, state)
+            self._put[state.provider] = (_figureless(state), now)
 
-    async def _save(self, news: News) -> None:
-        match news:
-            case ProviderStatusPublished():
-                await self._store.save_state(news.state)
-            case AlertRaised():
-                await self._alerts.save_alert(news)
+    async def _save_some(self) -> None:
+        """Save the first that is unsaved of each provider together, or else an alert."""
+        states: dict[str, ProviderStatusPublished] = {}
+        for news in self._unsaved.values():
+            if isinstance(news, ProviderStatusPublished):
+                states.setdefault(news.state.provider, news)
+        if states:
+            await self._store.save_states([news.state for news in states.values()])
+            saved: Iterable[News] = states.values()
+        else:
+            alert = next(news for news in self._unsaved.values() if isinstance(news, AlertRaised))
+            await self._alerts.save_alert(alert)
+            saved = (alert,)
+        for each in saved:
+            if self._unsaved[_key(each)] is each:
+                del self._unsaved[_key(each)]
 
     async def _catch_up(self) -> None:
         """Save every change that the streams have and the database has not."""
@@ -163,7 +190,16 @@ class Teller:
         for message in await read_since(self._client, "STATUS", subject, since):
             missed = ProviderStatusPublished.model_validate_json(message.data)
             if missed.changed and missed.state.sequence > sequence:
-                await self._store.save_state(missed.state)
+                await self._store.save_states([missed.state])
+
+
+def _is_heartbeat(news: News) -> bool:
+    return isinstance(news, ProviderStatusPublished) and not news.changed
+
+
+def _figureless(state: ProviderStatus) -> ProviderStatus:
+    """The state without the shares of the last day, which creep with time."""
+    return state.model_copy(update={"uptime_percentage": None, "coverage_percentage": None})
 
 
 def _key(news: News) -> tuple[str, str | int]:

@@ -3,7 +3,7 @@
 ``alerted`` is pure, so that a day can be judged in a test.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -110,15 +110,17 @@ def labels_of(rule: AnyRule, provider: str) -> dict[str, str]:
     return {**rule.labels, **own}
 
 
-def orphaned(alerts: Iterable[AlertRaised], rules: Rules, providers: Iterable[str]) -> list[AlertRaised]:
+def orphaned(alerts: Iterable[AlertRaised], rules: Rules, providers: Collection[str]) -> list[AlertRaised]:
     """Open alerts that nothing judges any more: their rule is gone or off, or their provider."""
-    judged = {(rule.name, provider) for provider in providers for rule in applying(rules, provider)}
     return [
         alert
         for alert in alerts
         if alert.ends_at is None
         and alert.alertname != WIRE_DRIFT
-        and (alert.alertname, alert.provider) not in judged
+        and not (
+            alert.provider in providers
+            and any(rule.name == alert.alertname for rule in applying(rules, alert.provider))
+        )
     ]
 
 
