@@ -3,15 +3,20 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.rpc import RpcError
 from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import RunTestJob
 from fairlead_common.events.calls import CallKind
-from fairlead_common.ids import new_id
+from fairlead_common.ids import new_id, utc_now
 from fairlead_common.operations import abtest as ops
 from fairlead_common.outcomes import CallState
+from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_models.catalog.catalog import Catalog
+from fairlead_models.catalog.entries import Pricing, built_in
+from fairlead_models.catalog.workspaces import own_snapshot
 from sqlalchemy import text
 
 VENDORS = ("openai", "anthropic", "google", "mistral", "cohere")
@@ -397,3 +402,30 @@ def stranger() -> RunTestJob:
             "messages": [{"role": "user", "content": "Why?"}],
         }
     )
+
+
+async def test_a_test_costs_what_its_workspace_pays(bench: Any) -> None:
+    await query(bench.database, "INSERT INTO workspace (id, name) VALUES (2, 'other') RETURNING id")
+    await bench.simulate("openai", "google")
+    catalog = Catalog(built_in(utc_now()), ("openai", "google"))
+    paid = Pricing(input_usd_per_mtok=1e6, output_usd_per_mtok=1e6)
+    own = [entry.model_copy(update={"pricing": paid}) for entry in catalog.entries.values()]
+    publisher = SnapshotPublisher(bench.client, "catalog")
+    await publisher.put("models", orjson.dumps(catalog.to_snapshot()))
+    await publisher.put("workspace.2", orjson.dumps(own_snapshot(own)))
+    fields = {"name": "t", "prompts": questions(1), "providers": ["openai", "google"]}
+    async with bench.service():
+        listed = await bench.create(**fields)
+
+        async def dear() -> ops.Test | None:
+            made: ops.Test = await bench.create(workspace_id=2, **fields | {"name": new_id()})
+            return made if made.estimated_cost_usd > 100 * listed.estimated_cost_usd else None
+
+        made = await bench.eventually(dear, 60)
+
+        async def over() -> ops.Test | None:
+            found: ops.Test = await bench.get(made.id, 2)
+            return found if found.status == "completed" else None
+
+        assert (await bench.eventually(over, 60)).actual_cost_usd > 1.0
+        assert (await bench.completed(listed.id)).actual_cost_usd < 0.01

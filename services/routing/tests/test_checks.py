@@ -1,19 +1,28 @@
 """What is refused and what is warned of when a rule is written."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 from fairlead_common.bus.rpc import RpcError
 from fairlead_common.decisions.expressions import ExpressionError, evaluate, parse
+from fairlead_common.decisions.targets import Target
 from fairlead_common.operations.routing import RuleIn
+from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import built_in
+from fairlead_models.catalog.workspaces import own_snapshot
 from fairlead_models.providers import BUILT_IN
 from fairlead_routing.checks import Checks
 from fairlead_routing.domain.witnesses import MAX_TRIALS, search
+from fairlead_routing.tables import CatalogNow
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nats.aio.client import Client
+
+from tests.support.waiting import until
 
 CATALOG = Catalog(built_in(datetime(2026, 11, 25, tzinfo=UTC)), BUILT_IN)
 
@@ -24,7 +33,7 @@ def rule(name: str = "new", strategy: str = "cost", **conditions: Any) -> RuleIn
 
 def check(given: RuleIn, catalog: Catalog | None = CATALOG, others: tuple[RuleIn, ...] = ()) -> list[str]:
     rows: Any = [{**each.model_dump(), "id": number} for number, each in enumerate(others, 1)]
-    return Checks(lambda: catalog, {}).check(given, None, rows)
+    return Checks(lambda _: catalog, {}).check(1, given, None, rows)
 
 
 def refused(given: RuleIn) -> RpcError:
@@ -281,3 +290,19 @@ def test_any_condition_is_judged_within_bounds(text: str) -> None:
 )
 def test_hostile_conditions_are_judged_within_bounds(text: str) -> None:
     assert search(parse(text), [parse(text)]).tried <= MAX_TRIALS
+
+
+async def test_names_that_a_workspace_declares_are_known_in_it_alone(nats_client: Client) -> None:
+    catalogs = CatalogNow()
+    assert catalogs.of(2) is None
+    following = asyncio.create_task(catalogs.follower.follow(nats_client))
+    own = CATALOG.entries[Target("openai", "gpt-5.4-mini")].model_copy(update={"classes": ("house",)})
+    publisher = SnapshotPublisher(nats_client, "catalog")
+    await publisher.put("models", orjson.dumps(CATALOG.to_snapshot()))
+    await publisher.put("workspace.2", orjson.dumps(own_snapshot([own])))
+    await until(lambda: "models" in catalogs.follower and "workspace.2" in catalogs.follower)
+    following.cancel()
+    checks, house = Checks(catalogs.of, {}), rule(targets=["class:house"])
+    assert checks.check(2, house, None, []) == []
+    with pytest.raises(RpcError, match="there is no model or class 'class:house'"):
+        checks.check(1, house, None, [])

@@ -238,7 +238,7 @@ async def test_a_table_that_fails_its_trial_leaves_the_last_good_one_in_force(
 ) -> None:
     store = RoutingStore(database)
     catalog = Catalog(built_in(datetime(2026, 11, 25, tzinfo=UTC)), BUILT_IN)
-    tables = Tables(nats_client, store, lambda: catalog, {})
+    tables = Tables(nats_client, store, lambda _: catalog, {})
     good = ops.RuleIn(name="good", strategy="cost", conditions={"providers": ["openai"]})
     made = await store.create(1, good, None)
     await tables.publish()

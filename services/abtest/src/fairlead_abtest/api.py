@@ -28,7 +28,7 @@ PAGE_BYTES = 2_000_000
 
 
 class AbtestApi:
-    """One method per operation. ``catalog`` gives the catalog as it is now."""
+    """One method per operation. ``catalog`` gives that of a workspace as it is now."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class AbtestApi:
         records: Records,
         jobs: OutboxRelay,
         clients: Mapping[str, ProviderClient],
-        catalog: Callable[[], Catalog],
+        catalog: Callable[[int], Catalog],
     ) -> None:
         self._store = store
         self._records = records
@@ -48,7 +48,7 @@ class AbtestApi:
         """Check a test, and start it."""
         test = request.test
         try:
-            made = await asyncio.to_thread(design, test, self._catalog(), self._encode)
+            made = await asyncio.to_thread(design, test, self._catalog(request.workspace_id), self._encode)
         except (ArmError, DesignError) as error:
             raise RpcError(422, "invalid_test", str(error)) from error
         try:

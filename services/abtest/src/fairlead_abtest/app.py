@@ -4,17 +4,15 @@ import os
 from datetime import UTC, datetime
 from functools import partial
 
-import orjson
 from fairlead_common.bus.rpc import RpcClient, answer
 from fairlead_common.bus.subscribing import consume
 from fairlead_common.bus.topology import ABTEST_JOBS
 from fairlead_common.db.outbox import OutboxRelay
 from fairlead_common.operations import abtest as ops
 from fairlead_common.service import Runtime
-from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.loop import SnapshotLoop
-from fairlead_models.catalog.catalog import Catalog, entries_of
-from fairlead_models.catalog.entries import Entry, built_in, declared
+from fairlead_models.catalog.entries import built_in, declared
+from fairlead_models.catalog.workspaces import CatalogNow
 from fairlead_models.client import Clients
 from fairlead_models.providers import load_providers
 from fairlead_models.transport.http1 import Http1Transport
@@ -37,14 +35,14 @@ async def wire(runtime: Runtime) -> None:
     runtime.on_stop(transport.close)
     clients = Clients(specs, transport)
     now = datetime.now(UTC)
-    catalog = CatalogNow([*built_in(now), *declared(specs, now)], tuple(clients))
+    catalog = CatalogNow([*built_in(now), *declared(specs, now)], clients)
     store = AbtestStore(runtime.database)
     jobs = OutboxRelay(runtime.database, JOBS_OUTBOX, runtime.publisher.send)
     results = OutboxRelay(runtime.database, RESULTS_OUTBOX, runtime.publisher.send)
     metrics = AbtestMetrics(runtime.registry)
     records = Records(RpcClient(runtime.client))
-    api = AbtestApi(store, records, jobs, clients, catalog)
-    worker = Worker(store, Caller(clients, catalog), results, runtime.owner, settings, metrics)
+    api = AbtestApi(store, records, jobs, clients, catalog.of)
+    worker = Worker(store, Caller(clients, catalog.of), results, runtime.owner, settings, metrics)
     completion = Completion(runtime.client, store, records, jobs, metrics, settings.resend_every_s)
     completing = SnapshotLoop("abtest.completion", runtime.owner, completion.check, every_s=EVERY_S)
     for _ in range(settings.calls_at_once):  # each its own: a slow call holds up no other one's fetch
@@ -61,23 +59,3 @@ async def wire(runtime: Runtime) -> None:
     runtime.spawn(jobs.run)
     runtime.spawn(results.run)
     runtime.spawn(partial(completing.run, runtime.client))
-
-
-class CatalogNow:
-    """The catalog that the edge publishes, operators' changes included; until it has, the built-in one."""
-
-    def __init__(self, entries: list[Entry], providers: tuple[str, ...]) -> None:
-        self._entries = entries
-        self._providers = providers
-        self._catalog = Catalog(entries, providers)
-        self.follower = SnapshotFollower("catalog", _entries, on_change=self._changed)
-
-    def __call__(self) -> Catalog:
-        return self._catalog
-
-    def _changed(self, key: str) -> None:
-        self._catalog = Catalog(self.follower.get("models", self._entries), self._providers)
-
-
-def _entries(data: bytes) -> list[Entry]:
-    return entries_of(orjson.loads(data))

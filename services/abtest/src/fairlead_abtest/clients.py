@@ -33,14 +33,16 @@ class Outcome:
 
 
 class Caller:
-    """Calls arms. ``catalog`` gives the catalog as it is now, for prices."""
+    """Calls arms. ``catalog`` gives that of a workspace as it is now, for prices."""
 
-    def __init__(self, clients: Mapping[str, ProviderClient], catalog: Callable[[], Catalog]) -> None:
+    def __init__(self, clients: Mapping[str, ProviderClient], catalog: Callable[[int], Catalog]) -> None:
         self._clients = clients
         self._catalog = catalog
 
-    async def call(self, target: Target, request: ChatRequest, timeout_s: float) -> Outcome:
-        """Call ``target``; a failure of the provider is an outcome."""
+    async def call(
+        self, workspace_id: int, target: Target, request: ChatRequest, timeout_s: float
+    ) -> Outcome:
+        """Call ``target`` for a workspace, at its prices; a failure of the provider is an outcome."""
         timeouts = Timeouts(min(CONNECT_S, timeout_s), timeout_s, timeout_s, timeout_s)
         outcome, began = Outcome(), time.perf_counter()
         try:
@@ -52,7 +54,7 @@ class Caller:
         except ProviderError as error:
             outcome.error, outcome.status = error, error.status
         outcome.latency_ms = (time.perf_counter() - began) * 1000
-        outcome.cost_usd = cost_usd(outcome.usage, self._catalog().price(target))
+        outcome.cost_usd = cost_usd(outcome.usage, self._catalog(workspace_id).price(target))
         return outcome
 
     def _client(self, target: Target) -> ProviderClient:

@@ -74,7 +74,8 @@ class Worker:
         request.stream = request.include_usage = claim.stream
         started_at = utc_now()
         with self._metrics.under_way.track_inprogress():
-            outcome = await self._caller.call(Target(job.provider, job.model), request, claim.timeout_s)
+            target = Target(job.provider, job.model)
+            outcome = await self._caller.call(claim.workspace_id, target, request, claim.timeout_s)
         judged = await asyncio.to_thread(_judge, job, outcome)
         call = call_of(
             job, outcome, workspace_id=claim.workspace_id, stream=claim.stream, started_at=started_at

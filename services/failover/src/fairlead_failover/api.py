@@ -49,7 +49,7 @@ class FailoverApi:
         store: FailoverStore,
         policies: SnapshotLoop,
         providers: frozenset[str],
-        catalog: Callable[[], Catalog],
+        catalog: Callable[[int], Catalog],
     ) -> None:
         self._client = client
         self._store = store
@@ -71,7 +71,7 @@ class FailoverApi:
     async def put_config(self, request: ops.PutConfig) -> ops.FailoverConfig:
         """Create or replace."""
         try:
-            warnings = check(request.config, self._catalog(), self._providers)
+            warnings = check(request.config, self._catalog(request.workspace_id), self._providers)
         except Refused as error:
             raise RpcError(422, error.code, str(error)) from error
         try:
@@ -172,7 +172,7 @@ class FailoverApi:
     async def dry_run(self, request: ops.DryRunIn) -> ops.DryRun:
         """What the triggers of a configuration would have moved, from the calls that the bus still has."""
         try:
-            check(request.config, self._catalog(), self._providers)
+            check(request.config, self._catalog(request.workspace_id), self._providers)
         except Refused as error:
             raise RpcError(422, error.code, str(error)) from error
         policy = PolicySnapshot(

@@ -12,12 +12,12 @@ from fairlead_common.operations import failover as ops
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.loop import SnapshotLoop
 from fairlead_models.catalog.entries import built_in, declared
+from fairlead_models.catalog.workspaces import CatalogNow
 from fairlead_models.client import Clients
 from fairlead_models.providers import load_providers
 from fairlead_models.transport.http1 import Http1Transport
 
 from fairlead_failover.api import FailoverApi, Policies
-from fairlead_failover.catalog import CatalogNow
 from fairlead_failover.controller import Controller
 from fairlead_failover.drills import Drills
 from fairlead_failover.probes import Budget, Prober
@@ -47,7 +47,7 @@ async def wire(runtime: Runtime) -> None:
     controller = Controller(runtime.client, store, runtime.owner, providers, gates, prober, relay.wake)
     policies = Policies(runtime.client, store)
     loop = SnapshotLoop("failover.policies", runtime.owner, policies.publish)
-    api = FailoverApi(runtime.client, store, loop, providers, catalog)
+    api = FailoverApi(runtime.client, store, loop, providers, catalog.of)
     drills = Drills(runtime.client, providers)
     answer(runtime.broker, ops.GET_CONFIG, api.get_config)
     answer(runtime.broker, ops.PUT_CONFIG, api.put_config)

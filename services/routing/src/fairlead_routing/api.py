@@ -42,7 +42,9 @@ class RulesApi:
     async def create(self, request: ops.CreateRule) -> ops.Rule:
         """Add a rule."""
         others = await self._store.rules(request.workspace_id)
-        warnings = await asyncio.to_thread(self._checks.check, request.rule, None, others)
+        warnings = await asyncio.to_thread(
+            self._checks.check, request.workspace_id, request.rule, None, others
+        )
         try:
             row = await self._store.create(request.workspace_id, request.rule, request.changed_by)
         except IntegrityError as error:
@@ -53,7 +55,9 @@ class RulesApi:
     async def replace(self, request: ops.ReplaceRule) -> ops.Rule:
         """Change a rule."""
         others = await self._store.rules(request.workspace_id)
-        warnings = await asyncio.to_thread(self._checks.check, request.rule, request.rule_id, others)
+        warnings = await asyncio.to_thread(
+            self._checks.check, request.workspace_id, request.rule, request.rule_id, others
+        )
         try:
             row = await self._store.replace(
                 request.workspace_id, request.rule_id, request.rule, request.changed_by

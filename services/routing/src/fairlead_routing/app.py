@@ -32,9 +32,9 @@ async def wire(runtime: Runtime) -> None:
     store, catalog = RoutingStore(runtime.database), CatalogNow()
     plugins = load_plugins()
     strategies = usable(plugins)
-    tables = Tables(runtime.client, store, catalog, strategies)
+    tables = Tables(runtime.client, store, catalog.of, strategies)
     loop = SnapshotLoop("routing.tables", runtime.owner, tables.publish)
-    rules = RulesApi(runtime.client, store, loop, Checks(catalog, strategies))
+    rules = RulesApi(runtime.client, store, loop, Checks(catalog.of, strategies))
     versions = VersionsApi(runtime.client, store, loop, rules)
     answer(runtime.broker, ops.LIST, rules.list)
     answer(runtime.broker, ops.GET, rules.get)
@@ -67,7 +67,7 @@ def _wire_scores(runtime: Runtime) -> None:
 def _wire_replays(
     runtime: Runtime, store: RoutingStore, catalog: CatalogNow, strategies: Mapping[str, Score]
 ) -> None:
-    history = History(RpcClient(runtime.client), catalog)
+    history = History(RpcClient(runtime.client), catalog.of)
     api = ReplayApi(store, history, strategies)
     answer(runtime.broker, replay_ops.WHAT_IF, api.what_if, at_once=2)
     answer(runtime.broker, replay_ops.ANALYTICS, api.analytics, at_once=2)

@@ -28,13 +28,15 @@ MAX_BEHIND: Final = 200
 
 
 class Checks:
-    """The checks of one process. ``catalog`` gives the catalog as it is now; names are not judged while it is None."""
+    """The checks of one process. ``catalog`` gives a workspace's as it is now; names are not judged while it is None."""
 
-    def __init__(self, catalog: Callable[[], Catalog | None], plugins: Mapping[str, Score]) -> None:
+    def __init__(self, catalog: Callable[[int], Catalog | None], plugins: Mapping[str, Score]) -> None:
         self._catalog = catalog
         self._plugins = plugins
 
-    def check(self, rule: RuleIn, rule_id: int | None, others: Sequence[RowMapping]) -> list[str]:
+    def check(
+        self, workspace_id: int, rule: RuleIn, rule_id: int | None, others: Sequence[RowMapping]
+    ) -> list[str]:
         """Warnings.
 
         Args:
@@ -52,26 +54,25 @@ class Checks:
             conditions = compile_conditions(rule.conditions)
         except ConditionError as error:
             raise RpcError(422, "invalid_conditions", str(error)) from error
-        warnings = self._check_names(conditions)
+        catalog = self._catalog(workspace_id)
+        warnings = [] if catalog is None else _check_names(conditions, catalog)
         warnings += _inert(rule.strategy, conditions)
         warnings += _check_reach(rule, rule_id, conditions, others)
-        self._try(rule, rule_id)
+        self._try(rule, rule_id, catalog)
         return warnings
 
-    def _check_names(self, conditions: Conditions) -> list[str]:
-        catalog = self._catalog()
-        if catalog is None:
-            return []
-        if unknown := unknown_names(conditions, catalog):
-            raise RpcError(422, "unknown_name", "; ".join(unknown))
-        return doubtful_names(conditions, catalog)
-
-    def _try(self, rule: RuleIn, rule_id: int | None) -> None:
+    def _try(self, rule: RuleIn, rule_id: int | None, catalog: Catalog | None) -> None:
         row = {**rule.model_dump(), "id": rule_id or NEW_ID, "version": 0}
         try:
-            try_table(table_of(1, 0, [row]), self._catalog(), self._plugins)
+            try_table(table_of(1, 0, [row]), catalog, self._plugins)
         except TrialFailed as error:
             raise RpcError(422, "trial_failed", str(error)) from error
+
+
+def _check_names(conditions: Conditions, catalog: Catalog) -> list[str]:
+    if unknown := unknown_names(conditions, catalog):
+        raise RpcError(422, "unknown_name", "; ".join(unknown))
+    return doubtful_names(conditions, catalog)
 
 
 def _inert(strategy: str, conditions: Conditions) -> list[str]:

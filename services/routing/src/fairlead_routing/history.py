@@ -35,7 +35,7 @@ class Routed:
 class History:
     """What replays and analytics look at."""
 
-    def __init__(self, rpc: RpcClient, catalog: Callable[[], Catalog | None]) -> None:
+    def __init__(self, rpc: RpcClient, catalog: Callable[[int], Catalog | None]) -> None:
         self._rpc = rpc
         self._catalog = catalog
         self.performance = SnapshotFollower("performance", ProviderPerformance.model_validate_json)
@@ -62,7 +62,7 @@ class History:
 
     def known(self, workspace_id: int) -> Knowledge:
         """What is known now. Raises RpcError: the catalog is not known yet."""
-        catalog = self._catalog()
+        catalog = self._catalog(workspace_id)
         if catalog is None:
             raise RpcError(
                 503, "no_catalog", "no edge has published its catalog yet; try again when one runs"

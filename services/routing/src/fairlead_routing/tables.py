@@ -10,6 +10,7 @@ from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot
 from fairlead_models.catalog.catalog import Catalog
+from fairlead_models.catalog.workspaces import ALL, Catalogs, own_entries
 from nats.aio.client import Client
 
 from fairlead_routing.domain.trial import TrialFailed, try_table
@@ -19,13 +20,20 @@ logger = logging.getLogger(__name__)
 
 
 class CatalogNow:
-    """The catalog that the edge publishes; None while it never has."""
+    """The catalogs that the edge publishes."""
 
     def __init__(self) -> None:
-        self.follower = SnapshotFollower("catalog", _catalog)
+        self._catalogs: Catalogs | None = None
+        self.follower = SnapshotFollower("catalog", _catalog, on_change=self._changed)
 
-    def __call__(self) -> Catalog | None:
-        return self.follower.get("models")
+    def of(self, workspace_id: int) -> Catalog | None:
+        """The catalog of a workspace; None while there never was one."""
+        return None if self._catalogs is None else self._catalogs.of(workspace_id)
+
+    def _changed(self, key: str) -> None:
+        own = {key: list(each.entries.values()) for key, each in self.follower.items()}
+        shared = self.follower.get(ALL)
+        self._catalogs = None if shared is None else Catalogs(shared, own_entries(own))
 
 
 def _catalog(data: bytes) -> Catalog:
@@ -39,7 +47,7 @@ class Tables:
         self,
         client: Client,
         store: RoutingStore,
-        catalog: Callable[[], Catalog | None],
+        catalog: Callable[[int], Catalog | None],
         plugins: Mapping[str, Score],
     ) -> None:
         self._store = store
@@ -60,7 +68,7 @@ class Tables:
                 await self._publisher.put(str(workspace_id), snapshot)
 
     def _passes(self, snapshot: RoutesSnapshot) -> bool:
-        catalog = self._catalog()
+        catalog = self._catalog(snapshot.workspace_id)
         version, known, passed = self._tried.get(snapshot.workspace_id, (-1, None, False))
         if version != snapshot.version or known is not catalog:
             passed = self._try(snapshot, catalog)
