@@ -21,6 +21,7 @@ from fairlead_edge.app import Edge
 from fairlead_edge.fleet import Fleet
 from fairlead_edge.outcomes.journal import Journal
 from fairlead_edge.settings import EdgeSettings
+from fairlead_models.drift import DRIFT
 from fairlead_models.providers import BUILT_IN, ProviderSpec
 from fairlead_models.transport.protocol import Timeouts
 from fairlead_simulator.testing import Running
@@ -143,6 +144,7 @@ async def edge_here(
         workspace: what workspace 1 has chosen.
         settings: fields of ``EdgeSettings``; ``nats_url`` and ``postgres_dsn`` connect it.
     """
+    DRIFT.clear()
     put_snapshot(data_dir, "access", {"keys": keys_for(workspace)})
     if routes is not None:
         put_snapshot(data_dir, "routes", {str(routes.workspace_id): routes})

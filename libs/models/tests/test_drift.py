@@ -9,6 +9,12 @@ from fairlead_models.drift import DRIFT, MAX_KINDS, Drift, DriftLog
 from libs.models.tests.wires.samples import EVENTS, SAMPLED, WHOLE, stream_of
 
 
+@pytest.fixture(autouse=True)
+def _log() -> None:
+    """As in a new process: what other tests fed to the adapters is forgotten."""
+    DRIFT.clear()
+
+
 @pytest.mark.parametrize("name", SAMPLED)
 def test_rich_normal_answers_are_familiar(name: str) -> None:
     before = dict(DRIFT.counts)
@@ -91,6 +97,15 @@ def test_garbage_cannot_fill_the_log() -> None:
     assert len(log.counts) == MAX_KINDS
     assert len(log.take_fresh()) == MAX_KINDS
     assert max(len(drift.kind) for drift in log.counts) <= 120
+    with log.of("another"):
+        log.note("w", "x", "aura")
+    assert Drift("another", "w:x.aura") in log.counts, "garbage of one hides nothing of another"
+
+
+def test_names_are_told_in_printable_ascii() -> None:
+    log = DriftLog()
+    log.note("w", "x", "a\x00b\nü")
+    assert list(log.counts) == [Drift("", "w:x.a?b??")]
 
 
 def test_drift_belongs_to_the_provider_whose_bytes_were_decoded() -> None:

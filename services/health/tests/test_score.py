@@ -68,7 +68,7 @@ def test_the_worked_examples_of_the_documentation_are_right() -> None:
     page = (Path(__file__).parents[3] / "docs" / "health.md").read_text()
     rows = [
         line.strip("|").split("|")
-        for line in page.split("### Worked examples")[1].splitlines()
+        for line in page.split("### Worked examples")[1].split("\n#")[0].splitlines()
         if "|" in line
     ]
     examples = [[number(cell.strip()) for cell in row[:6]] for row in rows[2:]]

@@ -4,7 +4,8 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
-MAX_KINDS = 200
+MAX_KINDS = 50
+"""Of one provider; garbage of one must not hide what another changes."""
 
 
 class Drift(NamedTuple):
@@ -30,6 +31,7 @@ class DriftLog:
 
     def __init__(self) -> None:
         self.counts: Counter[Drift] = Counter()
+        self._kinds: Counter[str] = Counter()
         self._fresh: list[FirstSighting] = []
         self._provider = ""
 
@@ -44,11 +46,12 @@ class DriftLog:
         self._provider = ""
 
     def note(self, wire: str, where: str, name: str) -> None:
-        """Count one sighting."""
-        drift = Drift(self._provider, f"{wire}:{where}.{name}"[:120])
+        """Count one sighting. What is no printable ASCII in a name is given as ``?``."""
+        drift = Drift(self._provider, _printable(f"{wire}:{where}.{name}"[:120]))
         if drift not in self.counts:
-            if len(self.counts) >= MAX_KINDS:
+            if self._kinds[drift.provider] >= MAX_KINDS:
                 return
+            self._kinds[drift.provider] += 1
             self._fresh.append(FirstSighting(drift, time.time()))
         self.counts[drift] += 1
 
@@ -62,6 +65,18 @@ class DriftLog:
         """Kinds seen for the first time since the last call."""
         fresh, self._fresh = self._fresh, []
         return fresh
+
+    def clear(self) -> None:
+        """Begin anew, as a new process does."""
+        self.counts.clear()
+        self._kinds.clear()
+        self._fresh.clear()
+
+
+def _printable(name: str) -> str:
+    if name.isascii() and name.isprintable():
+        return name
+    return "".join(each if " " <= each <= "~" else "?" for each in name)
 
 
 DRIFT = DriftLog()

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from fairlead_common.events.event import Event, token
 
@@ -15,8 +15,8 @@ class WireDriftSeen(Event):
     source: str
     """Instance of the edge."""
     provider: str
-    kind: str
-    """``wire:where.name``: the name of what is new and where it stood, never a value."""
+    kind: str = Field(pattern=r"^[ -~]+$", max_length=120)
+    """``wire:where.name``: the name of what is new and where it stood, never a value; printable ASCII."""
     first_seen_at: AwareDatetime
 
     @property
