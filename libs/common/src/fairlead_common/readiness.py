@@ -29,7 +29,7 @@ async def check_bus(client: Client) -> None:
 
 
 async def run_checks(checks: dict[str, Check]) -> dict[str, str]:
-    """Name to ``ok`` or to what is wrong; all at once, each within 2 s. More may be added meanwhile, while a service starts."""
+    """Name to ``ok`` or to what is wrong; all at once, each within 2 s. A starting service may add more meanwhile."""
     names = tuple(checks)
     results = await asyncio.gather(*(_run(checks[name]) for name in names))
     return dict(zip(names, results, strict=True))
