@@ -101,6 +101,13 @@ async def left(simulator: Running) -> None:
             await asyncio.sleep(0.02)
 
 
+async def asked(simulator: Running) -> None:
+    """The simulator has our request and keeps it waiting."""
+    async with asyncio.timeout(20):
+        while not (seen := await simulator.requests()) or seen[-1]["outcome"] in ("answered", "client left"):
+            await asyncio.sleep(0.02)
+
+
 async def test_the_second_target_answers_when_the_first_is_late(tmp_path: Path, vendors: Vendors) -> None:
     async with edge_of(tmp_path, vendors) as edge:
         streams = await saved_up(edge)
@@ -182,6 +189,8 @@ async def test_a_caller_who_leaves_ends_both(tmp_path: Path, vendors: Vendors) -
             await vendors[name].fault("slow_first_token", delay_s=60)
         asking = asyncio.create_task(edge.client().post(CHAT, json=BODY))
         await until(lambda: edge.fleet.in_flight.total() == 2)
+        for name in ("openai", "google"):
+            await asked(vendors[name])
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         call = (await journalled(edge, streams + 1))[-1]
