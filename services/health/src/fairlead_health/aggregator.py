@@ -61,7 +61,7 @@ JOB: Final = "health.aggregator"
 TICK_S: Final = 0.5
 CALM_S: Final = 5.0
 """A provider that is well, and of which nothing was heard, is judged this often."""
-LOOK_S: Final = 1.0
+LOOK_S: Final = 0.5
 MEASURE_S: Final = 5.0
 CATCH_UP_S: Final = 2.0
 """At most this long a new holder waits until it has heard what there was to hear."""
