@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
@@ -132,8 +133,7 @@ class FleetView:
     """The workspace's own scores of answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One target of a plan."""
 
     target: Target

@@ -7,12 +7,14 @@ microseconds. The same (table, view, request, time, draw) always gives the same 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from operator import is_
 from typing import Any, Final
 
 from fairlead_common.decisions import scores
 from fairlead_common.decisions.conditions import ConditionError, Conditions, compile_conditions
 from fairlead_common.decisions.expressions import FirstMatch
-from fairlead_common.decisions.facts import facts_of
+from fairlead_common.decisions.facts import MAKERS, Maker
 from fairlead_common.decisions.plan import FleetView, RouteRequest
 from fairlead_common.decisions.strategies import NO_CONDITIONS, SCORES, Score, bases
 from fairlead_common.decisions.targets import Candidate, Entrant
@@ -73,6 +75,15 @@ class CompiledTable:
         """Names of the vocabulary that its conditions use."""
         return self._match.facts
 
+    @cached_property
+    def _asked(self) -> tuple[tuple[str, Maker], ...]:
+        """Facts that may be different for every request."""
+        return tuple((name, MAKERS[name]) for name in self.facts - FROM_VIEW)
+
+    @cached_property
+    def _seen(self) -> tuple[str, ...]:
+        return tuple(self.facts & FROM_VIEW)
+
     def sticky(self, kind: str) -> bool:
         """Whether any rule keeps to one target by ``kind``."""
         return any(rule.conditions.sticky == kind for rule in self.rules)
@@ -86,13 +97,13 @@ class CompiledTable:
         return found[0], replace(found[1], strategy=FRUGAL)
 
     def _facts_of(self, request: RouteRequest, view: FleetView, now: float) -> dict[str, Any]:
-        found = facts_of(self.facts - FROM_VIEW, request, view, now)
+        found = {name: make(request, view, now) for name, make in self._asked}
         sources = (view.status, view.measured, view.prices, view.quality)
-        for name in self.facts & FROM_VIEW:
+        for name in self._seen:
             key = (name, request.task if name == "quality" else "")
             known = self._facts.get(key)
             if known is None or not _same(known[0], sources):
-                known = self._facts[key] = (sources, facts_of((name,), request, view, now)[name])
+                known = self._facts[key] = (sources, MAKERS[name](request, view, now))
             found[name] = known[1]
         return found
 
@@ -116,7 +127,7 @@ class CompiledTable:
 
 def _same(known: tuple[object, ...], now: tuple[object, ...]) -> bool:
     """The very same objects."""
-    return len(known) == len(now) and all(a is b for a, b in zip(known, now, strict=True))
+    return len(known) == len(now) and all(map(is_, known, now))
 
 
 def compile_table(snapshot: RoutesSnapshot, plugins: Mapping[str, Score] | None = None) -> CompiledTable:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fairlead_common.decisions.drills import ERRORS, striking
 from fairlead_common.decisions.plan import NoCapacity, Plan, Reason, RouteRequest, Step
-from fairlead_common.decisions.routing import MAX_STEPS
+from fairlead_common.decisions.steps import MAX_STEPS
 from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import Bucket, ErrorClass
 from fairlead_models.errors import ProviderError
@@ -124,7 +124,7 @@ class Attempts:
         if not well or not granted():
             self._left.appendleft(step)
             return None
-        return replace(step, reason=Reason.HEDGE)
+        return step._replace(reason=Reason.HEDGE)
 
     def _look_for_more(self) -> None:
         """Decide again, with the stand-ins and with what the attempts so far have taught; other providers come first."""
@@ -140,7 +140,7 @@ class Attempts:
         fresh = [step for step in found.steps if step.target not in tried]
         fresh.sort(key=lambda step: step.target.provider in providers)
         for step in fresh[: MAX_STEPS - len(tried)]:
-            stand_in = replace(step, reason=Reason.FAILOVER) if step.reason is Reason.PRIMARY else step
+            stand_in = step._replace(reason=Reason.FAILOVER) if step.reason is Reason.PRIMARY else step
             self._left.append(stand_in)
 
     def _too_dear_now(self, target: Target) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fairlead_common.decisions.plan import Reason, Step
@@ -130,7 +130,7 @@ class Openings:
     async def next(self, opening: Opening) -> Part:
         """A part that goes on with an answer. Raises NoAnswer when nobody gives a token."""
         async for planned in opening.attempts:
-            step = replace(planned, reason=Reason.CONTINUATION)
+            step = planned._replace(reason=Reason.CONTINUATION)
             part = await self._tried(opening, Begun(step, opening.attempts.begin(step)))
             if part is not None:
                 return part
