@@ -192,31 +192,34 @@ def scored(
     entrants = contenders.entrants
     if (plugin := plugins.get(strategy)) is not None:
         return ranked(entrants, [_bounded(plugin(each, request, conditions)) for each in entrants])
-    weight, pace = cost_weight(strategy, conditions), _pace(view)
-    bases: Sequence[float] = contenders.bases(stream=request.stream)
-    if pace < 1.0 and strategy == "balanced":
-        bases = [pace * base for base in bases]
-        weight = 1 - pace * (1 - weight)
+    share, weight = 1.0, cost_weight(strategy, conditions)
+    if strategy == "balanced" and (pace := _pace(view)) < 1.0:
+        share, weight = pace, 1 - pace * (1 - weight)
     if weight == 0.0:
         return contenders.ranked(stream=request.stream)
+    bases = contenders.bases(stream=request.stream)
     if not request.cached:
-        return ranked(entrants, _with_cost(bases, weight, contenders.prices, request))
+        return ranked(entrants, _with_cost(bases, share, weight, contenders.prices, request))
     costs = [weight * _cost(each, request, conditions) for each in entrants]
-    return ranked(entrants, [base + cost for base, cost in zip(bases, costs, strict=True)])
+    return ranked(entrants, [share * base + cost for base, cost in zip(bases, costs, strict=True)])
 
 
 def _with_cost(
-    bases: Sequence[float], weight: float, prices: Sequence[tuple[float, float]], request: RouteRequest
+    bases: Sequence[float],
+    share: float,
+    weight: float,
+    prices: Sequence[tuple[float, float]],
+    request: RouteRequest,
 ) -> list[float]:
-    """``base + weight * _cost`` of each, written out: this is most of a decision."""
+    """``share * base + weight * _cost`` of each, written out: this is most of a decision."""
     tokens, output = request.input_tokens, scores.expected_output_tokens(request)
     low, high = scores.COST_BOUNDS_USD
     steepness = weight / math.log(high / low)
     full, log = weight + steepness * math.log(low), math.log
     return [
-        base + (full - steepness * log(usd) if usd > low else weight)
+        share * base + (full - steepness * log(usd) if usd > low else weight)
         if (usd := input_price * tokens + output_price * output) < high
-        else base
+        else share * base
         for base, (input_price, output_price) in zip(bases, prices, strict=True)
     ]
 
