@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead_common.db import outbox
-from fairlead_common.db.database import Database
+from fairlead_common.db.database import Database, fetch
 from fairlead_common.events.abtest import RunTestJob, TestResultRecorded
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.operations.abtest import Arm, ListTests, PromptIn, TestIn
@@ -62,7 +62,7 @@ class AbtestStore:
             IntegrityError: the name is taken, or the workspace is unknown.
         """
         async with self._database.transaction() as session:
-            rows = await _rows(
+            rows = await fetch(
                 session,
                 "INSERT INTO ab_test (workspace_id, name, prompt, prompts, providers, arms, params, repeats, status, jobs,"
                 " metric, minimum_effect, alpha, max_cost_usd, max_concurrency, timeout_s, stream, estimated_cost_usd,"
@@ -102,7 +102,7 @@ class AbtestStore:
     async def tests(self, which: ListTests) -> list[RowMapping]:
         """Tests of a workspace with their progress, newest first; one more than asked for, when there are more."""
         async with self._database.transaction() as session:
-            return await _rows(
+            return await fetch(
                 session,
                 f"SELECT {SUMMARY}, {PROGRESS} FROM ab_test t LEFT JOIN ab_test_job j ON j.ab_test_id = t.id"
                 " WHERE t.workspace_id = :workspace_id AND (CAST(:status AS text) IS NULL OR t.status = :status)"
@@ -113,7 +113,7 @@ class AbtestStore:
     async def test(self, workspace_id: int, test_id: int) -> RowMapping | None:
         """One test with its prompts and progress."""
         async with self._database.transaction() as session:
-            rows = await _rows(
+            rows = await fetch(
                 session,
                 f"SELECT {SUMMARY}, t.prompts, t.params, {PROGRESS} FROM ab_test t"
                 " LEFT JOIN ab_test_job j ON j.ab_test_id = t.id"
@@ -149,13 +149,13 @@ class AbtestStore:
     async def claim(self, test_id: int, event_id: str, owner: str, claim_s: float) -> Claim:
         """Decide whether this worker runs the job, and note that it does, or that the test has to stop."""
         async with self._database.transaction() as session:
-            tests = await _rows(
+            tests = await fetch(
                 session,
                 "SELECT workspace_id, status, timeout_s, stream, max_concurrency, max_cost_usd, now() AS now"
                 " FROM ab_test WHERE id = :test_id FOR NO KEY UPDATE",
                 test_id=test_id,
             )
-            jobs = await _rows(
+            jobs = await fetch(
                 session,
                 "SELECT claims, done_at IS NOT NULL AS done, claimed_until, estimated_cost_usd FROM ab_test_job"
                 " WHERE event_id = :event_id AND ab_test_id = :test_id",
@@ -167,7 +167,7 @@ class AbtestStore:
             test, job = tests[0], jobs[0]
             decision = decide(await _test_now(session, test_id, test), JobNow(**job), test["now"])
             if isinstance(decision, Run):
-                await _rows(
+                await fetch(
                     session,
                     "UPDATE ab_test_job SET claims = claims + 1, claimed_by = :owner,"
                     " claimed_until = now() + make_interval(secs => :claim_s) WHERE event_id = :event_id",
@@ -176,7 +176,7 @@ class AbtestStore:
                     claim_s=claim_s,
                 )
             elif isinstance(decision, StopTest):
-                await _rows(
+                await fetch(
                     session,
                     "UPDATE ab_test SET status = 'cancelled', stop_reason = :reason, completed_at = now()"
                     " WHERE id = :test_id",
@@ -201,7 +201,7 @@ class AbtestStore:
         The call of a test that was deleted meanwhile is still reported, because it was made and costs money.
         """
         async with self._database.transaction() as session:
-            done = await _rows(
+            done = await fetch(
                 session,
                 "UPDATE ab_test_job SET done_at = now(), error_class = :error_class, cost_usd = :cost_usd,"
                 " claimed_until = NULL WHERE event_id = :event_id AND done_at IS NULL RETURNING event_id",
@@ -211,7 +211,7 @@ class AbtestStore:
             )
             if done:
                 await outbox.put(session, RESULTS_OUTBOX, result)
-            known = done or await _rows(
+            known = done or await fetch(
                 session, "SELECT 1 FROM ab_test_job WHERE event_id = :event_id", event_id=result.event_id
             )
             if frame is not None and (done or not known):
@@ -221,7 +221,7 @@ class AbtestStore:
     async def finished(self) -> list[tuple[int, int]]:
         """(test, number of jobs) of every running test all of whose jobs are done."""
         async with self._database.transaction() as session:
-            rows = await _rows(
+            rows = await fetch(
                 session,
                 "SELECT id, jobs FROM ab_test t WHERE status = 'running' AND NOT EXISTS"
                 " (SELECT 1 FROM ab_test_job j WHERE j.ab_test_id = t.id AND j.done_at IS NULL)",
@@ -232,9 +232,9 @@ class AbtestStore:
         """Put the jobs of running tests that are waiting into the outbox again, unless it holds jobs already; how many."""
         async with self._database.transaction() as session:
             query = "SELECT 1 FROM outbox WHERE owner = :owner LIMIT 1"
-            if await _rows(session, query, owner=JOBS_OUTBOX):
+            if await fetch(session, query, owner=JOBS_OUTBOX):
                 return 0
-            rows = await _rows(
+            rows = await fetch(
                 session,
                 "SELECT j.ab_test_id, j.position, j.prompt_index, j.repeat, j.provider, j.model, t.params,"
                 " t.prompts -> j.prompt_index AS prompt FROM ab_test_job j JOIN ab_test t ON t.id = j.ab_test_id"
@@ -261,14 +261,14 @@ class AbtestStore:
 
     async def _changed(self, query: str, **values: Any) -> bool:
         async with self._database.transaction() as session:
-            return bool(await _rows(session, query, **values))
+            return bool(await fetch(session, query, **values))
 
 
 async def _test_now(session: AsyncSession, test_id: int, test: RowMapping) -> TestNow:
     """Totals are only counted where a limit asks for them."""
     if test["max_concurrency"] is None and test["max_cost_usd"] is None:
         return TestNow(test["status"], 0, 0, 0.0, 0.0)
-    rows = await _rows(
+    rows = await fetch(
         session,
         f"SELECT count(*) FILTER (WHERE {UNDER_WAY}) AS running, count(*) FILTER (WHERE done_at IS NULL) AS waiting,"
         f" sum({SPENT}) AS spent_usd, coalesce(sum(estimated_cost_usd) FILTER (WHERE {UNDER_WAY}), 0) AS reserved_usd"
@@ -281,11 +281,6 @@ async def _test_now(session: AsyncSession, test_id: int, test: RowMapping) -> Te
         max_cost_usd=test["max_cost_usd"],
         **rows[0],
     )
-
-
-async def _rows(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:
-    result = await (await session.connection()).execute(text(query), values)
-    return list(result.mappings()) if result.returns_rows else []
 
 
 def _values(test: TestIn, design: Design) -> dict[str, Any]:

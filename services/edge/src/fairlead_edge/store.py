@@ -16,7 +16,7 @@ from fairlead_common.access import (
 from fairlead_common.db.database import Database
 from fairlead_common.decisions.targets import Target
 from fairlead_common.ids import new_id
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping
 
 KEY_COLUMNS = "id, workspace_id, name, role, hint, enabled, expires_at, created_at"
 MAPPING_COLUMNS = (
@@ -31,18 +31,12 @@ class EdgeStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            connection = await session.connection()
-            result = await connection.execute(text(query), values)
-            return list(result.mappings()) if result.returns_rows else []
-
     async def access(self) -> AccessSnapshot:
         """Every enabled key by its hash, and every workspace."""
-        keys = await self._rows(
+        keys = await self._database.fetch(
             "SELECT id, workspace_id, role, sha256, expires_at FROM api_key WHERE enabled ORDER BY id"
         )
-        spaces = await self._rows("SELECT id, name, settings FROM workspace ORDER BY id")
+        spaces = await self._database.fetch("SELECT id, name, settings FROM workspace ORDER BY id")
         return AccessSnapshot(
             keys={
                 row["sha256"]: KeyEntry(
@@ -61,7 +55,7 @@ class EdgeStore:
 
     async def workspaces(self, only: int | None) -> list[RowMapping]:
         """All workspaces, or one."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT id, name, created_at FROM workspace"
             " WHERE CAST(:only AS integer) IS NULL OR id = :only ORDER BY id",
             only=only,
@@ -69,7 +63,7 @@ class EdgeStore:
 
     async def add_workspace(self, name: str) -> RowMapping | None:
         """The new workspace, or None when the name is taken."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "INSERT INTO workspace (name) VALUES (:name) ON CONFLICT (name) DO NOTHING RETURNING id, name, created_at",
             name=name,
         )
@@ -77,7 +71,7 @@ class EdgeStore:
 
     async def set_settings(self, workspace_id: int, settings: WorkspaceSettings) -> bool:
         """Replace what a workspace has chosen; False when there is none of that id."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "UPDATE workspace SET settings = CAST(:settings AS jsonb) WHERE id = :id RETURNING id",
             id=workspace_id,
             settings=settings.model_dump_json(),
@@ -86,12 +80,12 @@ class EdgeStore:
 
     async def settings(self, workspace_id: int) -> WorkspaceSettings | None:
         """What a workspace has chosen, or None when there is none of that id."""
-        rows = await self._rows("SELECT settings FROM workspace WHERE id = :id", id=workspace_id)
+        rows = await self._database.fetch("SELECT settings FROM workspace WHERE id = :id", id=workspace_id)
         return WorkspaceSettings.model_validate(rows[0]["settings"]) if rows else None
 
     async def rename_workspace(self, workspace_id: int, name: str) -> RowMapping | None:
         """The workspace, or None when there is none of that id. Raises IntegrityError when the name is taken."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "UPDATE workspace SET name = :name WHERE id = :id RETURNING id, name, created_at",
             id=workspace_id,
             name=name,
@@ -100,11 +94,13 @@ class EdgeStore:
 
     async def delete_workspace(self, workspace_id: int) -> bool:
         """Delete it with all that belongs to it; False when there is none of that id."""
-        return bool(await self._rows("DELETE FROM workspace WHERE id = :id RETURNING id", id=workspace_id))
+        return bool(
+            await self._database.fetch("DELETE FROM workspace WHERE id = :id RETURNING id", id=workspace_id)
+        )
 
     async def keys(self, only: int | None) -> list[RowMapping]:
         """All keys, or those of one workspace; their hashes stay here."""
-        return await self._rows(
+        return await self._database.fetch(
             f"SELECT {KEY_COLUMNS} FROM api_key"
             " WHERE CAST(:only AS integer) IS NULL OR workspace_id = :only ORDER BY created_at, id",
             only=only,
@@ -115,7 +111,7 @@ class EdgeStore:
     ) -> tuple[str, RowMapping]:
         """(the key, which is not kept; its row). Raises IntegrityError for an unknown workspace."""
         key = new_key()
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "INSERT INTO api_key (id, workspace_id, name, role, sha256, hint, expires_at) VALUES"
             f" (:id, :workspace_id, :name, :role, :sha256, :hint, :expires_at) RETURNING {KEY_COLUMNS}",
             id=new_id(),
@@ -132,7 +128,7 @@ class EdgeStore:
         """The key after the change, or None when there is none of that id (in workspace ``only``)."""
         columns = [name for name in ("name", "role", "expires_at") if name in changes]
         setting = ", ".join(f"{name} = :{name}" for name in columns) or "name = name"
-        rows = await self._rows(
+        rows = await self._database.fetch(
             f"UPDATE api_key SET {setting} WHERE id = :id"
             f" AND (CAST(:only AS integer) IS NULL OR workspace_id = :only) RETURNING {KEY_COLUMNS}",
             id=key_id,
@@ -144,7 +140,7 @@ class EdgeStore:
     async def revoke_key(self, key_id: str, only: int | None) -> bool:
         """Switch a key off; False when there is none of that id (in workspace ``only``)."""
         return bool(
-            await self._rows(
+            await self._database.fetch(
                 "UPDATE api_key SET enabled = false WHERE id = :id"
                 " AND (CAST(:only AS integer) IS NULL OR workspace_id = :only) RETURNING id",
                 id=key_id,
@@ -154,7 +150,7 @@ class EdgeStore:
 
     async def mappings(self, only: int | None = None) -> list[RowMapping]:
         """All rows of model_mapping, or those of one workspace; those of workspace 1 count for all."""
-        return await self._rows(
+        return await self._database.fetch(
             f"SELECT {MAPPING_COLUMNS} FROM model_mapping"
             " WHERE CAST(:only AS integer) IS NULL OR workspace_id = :only"
             " ORDER BY workspace_id, provider, model_name",
@@ -163,7 +159,7 @@ class EdgeStore:
 
     async def put_mapping(self, row: dict[str, Any]) -> RowMapping:
         """Create or replace a workspace's row of one model at one provider."""
-        found = await self._rows(
+        found = await self._database.fetch(
             "INSERT INTO model_mapping"
             " (workspace_id, model_name, provider, equivalent_models, capabilities, pricing, verified)"
             " VALUES (:workspace_id, :model_name, :provider, CAST(:equivalent_models AS jsonb),"
@@ -186,7 +182,7 @@ class EdgeStore:
         self, workspace_id: int, target: Target, *, verified: bool, reported: str | None
     ) -> RowMapping:
         """A person of a workspace has looked at a mapping: confirmed it, or says what is wrong with it."""
-        found = await self._rows(
+        found = await self._database.fetch(
             "INSERT INTO model_mapping (workspace_id, model_name, provider, verified, reported_wrong)"
             " VALUES (:workspace_id, :model, :provider, :verified, :reported)"
             " ON CONFLICT (workspace_id, provider, model_name)"
@@ -203,7 +199,7 @@ class EdgeStore:
     async def delete_mapping(self, workspace_id: int, target: Target) -> bool:
         """Remove a workspace's row; False when there is none."""
         return bool(
-            await self._rows(
+            await self._database.fetch(
                 "DELETE FROM model_mapping WHERE workspace_id = :workspace_id"
                 " AND provider = :provider AND model_name = :model RETURNING id",
                 workspace_id=workspace_id,

@@ -3,15 +3,14 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from fairlead_common.db import outbox
-from fairlead_common.db.database import Database
+from fairlead_common.db.database import Database, fetch
 from fairlead_common.decisions.gates import GateRecord
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.operations.failover import FailoverConfigIn
 from fairlead_common.snapshots.failover import FleetGate
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fairlead_failover.records import from_row
@@ -31,17 +30,13 @@ class FailoverStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            return await _execute(session, query, **values)
-
     async def configs(self) -> list[RowMapping]:
         """Every workspace's configuration."""
-        return await self._rows(f"SELECT {CONFIG} FROM failover_config ORDER BY workspace_id")
+        return await self._database.fetch(f"SELECT {CONFIG} FROM failover_config ORDER BY workspace_id")
 
     async def config(self, workspace_id: int) -> RowMapping | None:
         """One workspace's configuration."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             f"SELECT {CONFIG} FROM failover_config WHERE workspace_id = :id", id=workspace_id
         )
         return rows[0] if rows else None
@@ -53,7 +48,7 @@ class FailoverStore:
         conditions = config.failover_conditions.model_dump(exclude_none=True)
         async with self._database.transaction() as session:
             await _lock(session, workspace_id)
-            rows = await _execute(
+            rows = await fetch(
                 session,
                 "WITH put AS (INSERT INTO failover_config"
                 " (workspace_id, primary_provider, fallback_providers, failover_conditions, enabled, rules, version)"
@@ -80,7 +75,7 @@ class FailoverStore:
         """Back to the defaults; nothing happens when there is none."""
         async with self._database.transaction() as session:
             await _lock(session, workspace_id)
-            await _execute(
+            await fetch(
                 session,
                 "WITH gone AS (DELETE FROM failover_config WHERE workspace_id = :id RETURNING *)"
                 " INSERT INTO failover_config_version (workspace_id, version, action, config, changed_by)"
@@ -91,7 +86,7 @@ class FailoverStore:
 
     async def versions(self, workspace_id: int, version: int | None = None) -> list[RowMapping]:
         """Kept versions, newest first: all, or one."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT version, action, config, changed_by, changed_at FROM failover_config_version"
             " WHERE workspace_id = :id AND (CAST(:version AS int) IS NULL OR version = :version)"
             " ORDER BY version DESC LIMIT 200",
@@ -101,16 +96,16 @@ class FailoverStore:
 
     async def workspaces(self) -> list[int]:
         """Ids of all workspaces."""
-        return [row["id"] for row in await self._rows("SELECT id FROM workspace ORDER BY id")]
+        return [row["id"] for row in await self._database.fetch("SELECT id FROM workspace ORDER BY id")]
 
     async def gates(self) -> list[GateRecord]:
         """Gates as they were last saved."""
-        return [from_row(row) for row in await self._rows("SELECT key, detail FROM failover_gate")]
+        return [from_row(row) for row in await self._database.fetch("SELECT key, detail FROM failover_gate")]
 
     async def save(self, key: str, gate: FleetGate, events: list[FailoverEvent]) -> None:
         """The gate, the log and the events, all or nothing; an older sequence than the saved one changes nothing."""
         async with self._database.transaction() as session:
-            saved = await _execute(
+            saved = await fetch(
                 session,
                 "INSERT INTO failover_gate (key, state, share, since, retry_at, reason, sequence, detail) VALUES"
                 " (:key, :state, :share, :since, :retry_at, :reason, :sequence, CAST(:detail AS jsonb))"
@@ -134,7 +129,7 @@ class FailoverStore:
 
     async def open_switches(self, keys: Sequence[str]) -> list[RowMapping]:
         """Per workspace the last switches away from any of ``keys`` that nothing has ended yet."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT DISTINCT ON (workspace_id, from_target) workspace_id, event_id, from_target, to_target"
             " FROM failover_event AS switched"
             " WHERE kind = 'switched' AND coalesce(payload->>'gate', from_target) = ANY(:keys)"
@@ -145,7 +140,7 @@ class FailoverStore:
 
     async def log(self, workspace_id: int, provider: str | None, limit: int) -> list[RowMapping]:
         """The newest lines of the log."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT event_id, workspace_id, kind, from_target, to_target, cause, occurred_at, down_s FROM failover_event"
             " WHERE workspace_id = :id AND (CAST(:provider AS text) IS NULL OR :provider IN (from_target, to_target))"
             " ORDER BY occurred_at DESC, event_id DESC LIMIT :limit",
@@ -156,7 +151,7 @@ class FailoverStore:
 
     async def open_now(self, workspace_id: int) -> int:
         """How many of a workspace's switches nothing has ended yet."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT count(DISTINCT from_target) AS n FROM failover_event AS switched WHERE kind = 'switched'"
             " AND workspace_id = :id AND NOT EXISTS (SELECT FROM failover_event"
             " WHERE switched_event_id = switched.event_id)",
@@ -169,7 +164,7 @@ class FailoverStore:
         self, workspace_id: int, since: datetime, until: datetime, provider: str | None
     ) -> list[RowMapping]:
         """Per kind, target and cause within a period: count, sums of times, longest outage."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT kind, target, cause, count(*) AS n, sum(down_s) AS down_s, max(down_s) AS longest_s,"
             " sum(detect_s) AS detect_s, count(detect_s) AS detected FROM (SELECT kind, cause, down_s,"
             " CASE kind WHEN 'switched' THEN from_target ELSE to_target END AS target,"
@@ -185,17 +180,12 @@ class FailoverStore:
 
 async def _lock(session: AsyncSession, workspace_id: int) -> None:
     """One change of a workspace's configuration at a time."""
-    await _execute(session, "SELECT pg_advisory_xact_lock(hashtext('failover_config'), :id)", id=workspace_id)
-
-
-async def _execute(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:
-    result = await (await session.connection()).execute(text(query), values)
-    return list(result.mappings()) if result.returns_rows else []
+    await fetch(session, "SELECT pg_advisory_xact_lock(hashtext('failover_config'), :id)", id=workspace_id)
 
 
 async def _log(session: AsyncSession, event: FailoverEvent) -> None:
     switched = isinstance(event, FailoverSwitched)
-    await _execute(
+    await fetch(
         session,
         "INSERT INTO failover_event (event_id, workspace_id, kind, from_target, to_target, cause, occurred_at, down_s,"
         " switched_event_id, payload) VALUES (:event_id, :workspace_id, :kind, :from_target, :to_target, :cause,"

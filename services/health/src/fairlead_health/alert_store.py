@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from fairlead_common.db.database import Database
+from fairlead_common.db.database import Database, fetch
 from fairlead_common.events.alerts import AlertRaised, AlertStatus
 from fairlead_common.operations.alert_rules import Version
 from fairlead_common.operations.alerts import Silence, SilenceIn
-from sqlalchemy import RowMapping, text
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import RowMapping
 
 from fairlead_health.domain.raising import Acknowledgement
 
@@ -46,10 +45,6 @@ class AlertStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            return await _execute(session, query, **values)
-
     async def save_alert(self, alert: AlertRaised) -> None:
         """The alert's last transition; one that is older than what is saved of its fingerprint changes nothing."""
         values = {
@@ -65,12 +60,12 @@ class AlertStore:
             "payload": alert.to_json().decode(),
         }
         async with self._database.transaction() as session:
-            await _execute(session, END_FORMER_EPISODE, **values)
-            await _execute(session, PUT_ALERT, **values)
+            await fetch(session, END_FORMER_EPISODE, **values)
+            await fetch(session, PUT_ALERT, **values)
 
     async def alerts(self, *, active: bool, provider: str | None, limit: int) -> list[AlertRaised]:
         """Alerts, newest first."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT payload, acknowledged_by, ends_at FROM alert WHERE (NOT :active OR ends_at IS NULL)"
             " AND (CAST(:provider AS text) IS NULL OR provider = :provider) ORDER BY starts_at DESC LIMIT :limit",
             active=active,
@@ -81,7 +76,7 @@ class AlertStore:
 
     async def alerts_since(self, provider: str, since: datetime) -> list[AlertRaised]:
         """The episodes of a provider that were open at ``since`` or later."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT payload, acknowledged_by, ends_at FROM alert WHERE provider = :provider"
             " AND (ends_at IS NULL OR ends_at >= :since) ORDER BY starts_at DESC LIMIT 5000",
             provider=provider,
@@ -91,7 +86,7 @@ class AlertStore:
 
     async def has_alert(self, fingerprint: str) -> bool:
         """Whether an alert of this fingerprint was ever saved."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT EXISTS (SELECT FROM alert WHERE fingerprint = :fingerprint) AS found",
             fingerprint=fingerprint,
         )
@@ -99,7 +94,7 @@ class AlertStore:
 
     async def last_alerts(self) -> list[AlertRaised]:
         """The last transition of every fingerprint, to go on from after a restart."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT DISTINCT ON (fingerprint) payload FROM alert ORDER BY fingerprint, sequence DESC"
         )
         return [AlertRaised.model_validate(row["payload"]) for row in rows]
@@ -109,7 +104,7 @@ class AlertStore:
 
         A resolved alert stays as it is. The holder of the lease tells of it.
         """
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "UPDATE alert SET acknowledged_by = CASE WHEN ends_at IS NULL THEN :by ELSE acknowledged_by END,"
             " acknowledgement_note = CASE WHEN ends_at IS NULL THEN :note ELSE acknowledgement_note END"
             " WHERE alert_id = :id RETURNING payload, acknowledged_by, ends_at",
@@ -121,7 +116,7 @@ class AlertStore:
 
     async def acknowledged(self) -> dict[str, Acknowledgement]:
         """Open alert to who looks after it."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT alert_id, acknowledged_by, acknowledgement_note FROM alert"
             " WHERE ends_at IS NULL AND acknowledged_by IS NOT NULL"
         )
@@ -132,7 +127,7 @@ class AlertStore:
 
     async def add_silence(self, silence: SilenceIn) -> Silence:
         """Add a silence."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "INSERT INTO alert_silence (matchers, starts_at, ends_at, reason, set_by)"
             " VALUES (CAST(:matchers AS jsonb), coalesce(:starts_at, now()), :ends_at, :reason, :by)"
             f" RETURNING {SILENCE}",
@@ -142,21 +137,21 @@ class AlertStore:
 
     async def silences(self) -> list[Silence]:
         """Silences that hold or will hold, in the order of their ends."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             f"SELECT {SILENCE} FROM alert_silence WHERE ends_at > now() AND ends_at > starts_at ORDER BY ends_at, id"
         )
         return [_silence(row) for row in rows]
 
     async def holding(self) -> list[Mapping[str, str]]:
         """Matchers of the silences that hold now."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT matchers FROM alert_silence WHERE starts_at <= now() AND ends_at > now()"
         )
         return [row["matchers"] for row in rows]
 
     async def end_silence(self, silence_id: int) -> Silence | None:
         """End a silence now, or keep one from beginning; None when there is none that is not over already."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "UPDATE alert_silence SET ends_at = greatest(now(), starts_at) WHERE id = :id AND ends_at > now()"
             f" AND ends_at > starts_at RETURNING {SILENCE}",
             id=silence_id,
@@ -165,7 +160,7 @@ class AlertStore:
 
     async def config(self, section: str) -> RowMapping | None:
         """The version of a section that is in force; None = nobody has ever set one."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT version, content, set_by, note, set_at FROM alert_config WHERE section = :section"
             " ORDER BY version DESC LIMIT 1",
             section=section,
@@ -176,14 +171,14 @@ class AlertStore:
         self, section: str, content: Sequence[Mapping[str, Any]], replaces: int | None, by: str, note: str
     ) -> RowMapping | None:
         """Put the next version; None when ``replaces`` is not the one in force."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             PUT_CONFIG, section=section, content=json.dumps(content), replaces=replaces, by=by, note=note
         )
         return rows[0] if rows else None
 
     async def versions(self, section: str) -> list[Version]:
         """Who has set what when, newest first."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT version, set_by, set_at, note FROM alert_config WHERE section = :section"
             " ORDER BY version DESC LIMIT 100",
             section=section,
@@ -204,8 +199,3 @@ def _silence(row: RowMapping) -> Silence:
     return Silence(
         **{key: row[key] for key in ("id", "matchers", "starts_at", "ends_at", "reason")}, by=row["set_by"]
     )
-
-
-async def _execute(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:
-    result = await (await session.connection()).execute(text(query), values)
-    return list(result.mappings()) if result.returns_rows else []

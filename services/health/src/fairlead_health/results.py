@@ -45,7 +45,7 @@ class ProbeResults:
 
     async def recent(self, provider: str, limit: int) -> list[RowMapping]:
         """Results, newest first."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT call_id, provider, model, region, kind, started_at, error_class IS NULL AS ok, error_class, status,"
             " latency_ms, ttft_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, cost_usd FROM probe_result"
             " WHERE provider = :provider ORDER BY started_at DESC LIMIT :limit",
@@ -56,7 +56,7 @@ class ProbeResults:
     async def spends(self, now: datetime) -> dict[str, Spend]:
         """What the probes of each provider have cost this day and month; one without any is not listed."""
         today = now.astimezone(UTC).date()
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT provider, sum(cost_usd) FILTER (WHERE day = :today) AS today, sum(cost_usd) AS month"
             " FROM probe_spend WHERE day BETWEEN :first AND :today GROUP BY provider",
             today=today,
@@ -67,13 +67,8 @@ class ProbeResults:
     async def prune(self) -> None:
         """Forget what is too old to be asked for."""
         now = utc_now()
-        await self._rows("DELETE FROM probe_result WHERE started_at < :at", at=now - KEPT)
-        await self._rows("DELETE FROM probe_spend WHERE day < :day", day=(now - SPEND_KEPT).date())
-
-    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            result = await (await session.connection()).execute(text(query), values)
-            return list(result.mappings()) if result.returns_rows else []
+        await self._database.fetch("DELETE FROM probe_result WHERE started_at < :at", at=now - KEPT)
+        await self._database.fetch("DELETE FROM probe_spend WHERE day < :day", day=(now - SPEND_KEPT).date())
 
 
 class Ledger:

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from fairlead_common.db.database import Database
+from fairlead_common.db.database import Database, fetch
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.operations.health import ProbeIn
-from sqlalchemy import RowMapping, text
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import RowMapping
 
 PUT_STATES: Final = """
 INSERT INTO provider_health (provider, status, avg_latency_ms, error_rate, uptime_percentage, last_check, score, since,
@@ -45,13 +44,9 @@ class HealthStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            return await _execute(session, query, **values)
-
     async def states(self) -> list[RowMapping]:
         """The saved state of every provider."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT provider, status, since, sequence, reason, last_check, updated_at FROM provider_health"
             " ORDER BY provider"
         )
@@ -59,16 +54,16 @@ class HealthStore:
     async def save_states(self, states: Sequence[ProviderStatus]) -> None:
         """The states, one of a provider, and the intervals of those that are new; older sequences change nothing."""
         async with self._database.transaction() as session:
-            saved = await _execute(session, PUT_STATES, **_columns(states))
+            saved = await fetch(session, PUT_STATES, **_columns(states))
             names = {row["provider"] for row in saved}
             if new := [state for state in states if state.provider in names]:
-                await _execute(session, ADD_INTERVALS, **_columns(new))
+                await fetch(session, ADD_INTERVALS, **_columns(new))
 
     async def history(
         self, provider: str, since: datetime | None, until: datetime | None, limit: int
     ) -> list[RowMapping]:
         """Intervals that touch the time from ``since`` to ``until``, newest first."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT status, started_at, ended_at, reason FROM provider_health_interval WHERE provider = :provider"
             " AND (CAST(:since AS timestamptz) IS NULL OR coalesce(ended_at, now()) >= :since)"
             " AND (CAST(:until AS timestamptz) IS NULL OR started_at < :until)"
@@ -81,7 +76,7 @@ class HealthStore:
 
     async def histories(self, since: datetime) -> list[RowMapping]:
         """Intervals of all providers that touch the time from ``since`` on, newest first."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT provider, status, started_at, ended_at FROM provider_health_interval"
             " WHERE coalesce(ended_at, now()) >= :since ORDER BY started_at DESC",
             since=since,
@@ -89,14 +84,14 @@ class HealthStore:
 
     async def probes(self) -> list[RowMapping]:
         """Schedules that somebody has set."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT provider, kind, interval_s, enabled, models, daily_budget_usd, monthly_budget_usd"
             " FROM probe_schedule ORDER BY provider"
         )
 
     async def put_probe(self, provider: str, probe: ProbeIn) -> None:
         """Create or replace a schedule."""
-        await self._rows(
+        await self._database.fetch(
             "INSERT INTO probe_schedule (provider, kind, interval_s, enabled, models, daily_budget_usd, monthly_budget_usd)"
             " VALUES (:provider, :kind, :interval_s, :enabled, CAST(:models AS text[]), :daily_budget_usd,"
             " :monthly_budget_usd) ON CONFLICT (provider) DO UPDATE SET kind = excluded.kind,"
@@ -109,13 +104,13 @@ class HealthStore:
 
     async def maintenances(self) -> list[RowMapping]:
         """Maintenance that holds now."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT provider, reason FROM maintenance WHERE ends_at IS NULL OR ends_at > now()"
         )
 
     async def set_maintenance(self, provider: str, reason: str, ends_at: datetime | None) -> None:
         """Begin, or change."""
-        await self._rows(
+        await self._database.fetch(
             "INSERT INTO maintenance (provider, reason, ends_at) VALUES (:provider, :reason, :ends_at)"
             " ON CONFLICT (provider) DO UPDATE SET reason = excluded.reason, ends_at = excluded.ends_at",
             provider=provider,
@@ -125,12 +120,7 @@ class HealthStore:
 
     async def end_maintenance(self, provider: str) -> None:
         """End; nothing happens when there is none."""
-        await self._rows("DELETE FROM maintenance WHERE provider = :provider", provider=provider)
-
-
-async def _execute(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:
-    result = await (await session.connection()).execute(text(query), values)
-    return list(result.mappings()) if result.returns_rows else []
+        await self._database.fetch("DELETE FROM maintenance WHERE provider = :provider", provider=provider)
 
 
 def _columns(states: Sequence[ProviderStatus]) -> dict[str, list[Any]]:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from fairlead_common import sketch
-from fairlead_common.db.database import Database
+from fairlead_common.db.database import Database, fetch
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.operations.health import Window
 from fairlead_common.outcomes import Bucket, ErrorClass
@@ -134,7 +134,7 @@ class WindowStore:
         """Add the frames that were not added before; how many those were. All or nothing."""
         by_id = {_storable(frame.event_id): frame for frame in frames}
         async with self._database.transaction() as session:
-            new = await _execute(
+            new = await fetch(
                 session,
                 "INSERT INTO health_frame (event_id) SELECT unnest(CAST(:ids AS text[])) ON CONFLICT DO NOTHING"
                 " RETURNING event_id",
@@ -153,7 +153,7 @@ class WindowStore:
     async def all_minutes(self, since: datetime) -> list[RowMapping]:
         """Minutes of all providers, oldest first."""
         async with self._database.transaction() as session:
-            return await _execute(
+            return await fetch(
                 session,
                 "SELECT provider, model, minute AS at, calls, failures, error_classes, latency_sketch, ttft_sketch"
                 " FROM provider_health_minute WHERE minute >= :since ORDER BY minute",
@@ -168,15 +168,13 @@ class WindowStore:
         """Forget what no window needs."""
         now = datetime.now(UTC)
         async with self._database.transaction() as session:
-            await _execute(session, "DELETE FROM health_frame WHERE seen_at < :at", at=now - FRAMES_KEPT)
+            await fetch(session, "DELETE FROM health_frame WHERE seen_at < :at", at=now - FRAMES_KEPT)
             for unit, kept in (("minute", MINUTES_KEPT), ("hour", HOURS_KEPT)):
-                await _execute(
-                    session, f"DELETE FROM provider_health_{unit} WHERE {unit} < :at", at=now - kept
-                )
+                await fetch(session, f"DELETE FROM provider_health_{unit} WHERE {unit} < :at", at=now - kept)
 
     async def _since(self, unit: str, provider: str, since: datetime) -> list[RowMapping]:
         async with self._database.transaction() as session:
-            return await _execute(
+            return await fetch(
                 session,
                 f"SELECT model, {unit} AS at, calls, failures, error_classes, latency_sketch, ttft_sketch"
                 f" FROM provider_health_{unit} WHERE provider = :provider AND {unit} >= :since ORDER BY {unit}",
@@ -197,7 +195,7 @@ async def _add(session: AsyncSession, unit: str, sums: Mapping[Key, Sum]) -> Non
         "SELECT * FROM unnest(CAST(:providers AS text[]), CAST(:models AS text[]), CAST(:times AS timestamptz[]))"
         f" AS wanted (provider, model, {unit})"
     )
-    await _execute(
+    await fetch(
         session,
         f"INSERT INTO provider_health_{unit} (provider, model, {unit}, calls, failures, error_classes,"
         " latency_sketch, ttft_sketch)"
@@ -205,7 +203,7 @@ async def _add(session: AsyncSession, unit: str, sums: Mapping[Key, Sum]) -> Non
         " ON CONFLICT DO NOTHING",
         **columns,
     )
-    rows = await _execute(
+    rows = await fetch(
         session,
         f"SELECT provider, model, {unit} AS at, calls, failures, error_classes, latency_sketch, ttft_sketch"
         f" FROM provider_health_{unit} WHERE (provider, model, {unit}) IN ({wanted})"
@@ -241,11 +239,6 @@ async def _store(
         f" ttft_sketch = CAST(:ttft AS jsonb) WHERE provider = :provider AND model = :model AND {unit} = :at"
     )
     await (await session.connection()).execute(text(query), values)
-
-
-async def _execute(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:
-    result = await (await session.connection()).execute(text(query), values)
-    return list(result.mappings()) if result.returns_rows else []
 
 
 def sum_of(row: RowMapping) -> Sum:

@@ -3,10 +3,9 @@
 import json
 from typing import Any, Final
 
-from fairlead_common.db.database import Database
+from fairlead_common.db.database import Database, fetch
 from fairlead_common.operations.routing import RuleIn
-from sqlalchemy import RowMapping, text
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import RowMapping
 
 FIELDS: Final = "name, strategy, conditions, priority, enabled"
 RULE: Final = f"id, workspace_id, {FIELDS}, version, created_at, updated_at"
@@ -46,18 +45,18 @@ class RoutingStore:
 
     async def rules(self, workspace_id: int) -> list[RowMapping]:
         """All rules, in the order in which they are looked at."""
-        return await self._rows(
+        return await self._database.fetch(
             f"SELECT {RULE} FROM routing_rule WHERE workspace_id = :id ORDER BY priority, id", id=workspace_id
         )
 
     async def rule(self, workspace_id: int, rule_id: int) -> RowMapping | None:
         """One rule."""
         query = f"SELECT {RULE} FROM routing_rule WHERE workspace_id = :workspace_id AND id = :id"
-        return _first(await self._rows(query, workspace_id=workspace_id, id=rule_id))
+        return _first(await self._database.fetch(query, workspace_id=workspace_id, id=rule_id))
 
     async def create(self, workspace_id: int, rule: RuleIn, changed_by: str | None) -> RowMapping:
         """Raises IntegrityError when the name is taken or the workspace is unknown."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             f"WITH grown AS ({GROWN_ALWAYS}), changed AS (INSERT INTO routing_rule (workspace_id, {FIELDS}, version)"
             " SELECT :workspace_id, :name, :strategy, CAST(:conditions AS jsonb), :priority, :enabled, version FROM grown"
             f" RETURNING {RULE}), kept AS ({KEPT.format(version='version', action='created')}) SELECT * FROM changed",
@@ -71,7 +70,7 @@ class RoutingStore:
         self, workspace_id: int, rule_id: int, rule: RuleIn, changed_by: str | None
     ) -> RowMapping | None:
         """None when there is no such rule. Raises IntegrityError when the name is taken."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             f"WITH grown AS ({GROWN_IF_THERE}), changed AS (UPDATE routing_rule SET name = :name, strategy = :strategy,"
             " conditions = CAST(:conditions AS jsonb), priority = :priority, enabled = :enabled, updated_at = now(),"
             " version = grown.version FROM grown WHERE workspace_id = :workspace_id AND id = :id"
@@ -86,7 +85,7 @@ class RoutingStore:
 
     async def delete(self, workspace_id: int, rule_id: int, changed_by: str | None) -> bool:
         """False when there is no such rule."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             f"WITH grown AS ({GROWN_IF_THERE}), changed AS (DELETE FROM routing_rule USING grown"
             f" WHERE workspace_id = :workspace_id AND id = :id RETURNING id, workspace_id, {FIELDS}, grown.version AS at),"
             f" kept AS ({KEPT.format(version='at', action='deleted')}) SELECT id FROM changed",
@@ -104,8 +103,8 @@ class RoutingStore:
         same = ", ".join(f"old.{field}" for field in FIELDS.split(", "))
         values = {"workspace_id": workspace_id, "version": version, "changed_by": changed_by}
         async with self._database.transaction() as session:
-            grown = (await _rows(session, GROWN_ALWAYS, workspace_id=workspace_id))[0]["version"]
-            await _rows(
+            grown = (await fetch(session, GROWN_ALWAYS, workspace_id=workspace_id))[0]["version"]
+            await fetch(
                 session,
                 f"WITH old AS ({AT_VERSION}), changed AS (DELETE FROM routing_rule WHERE workspace_id = :workspace_id"
                 f" AND NOT EXISTS (SELECT FROM old WHERE old.id = routing_rule.id AND ({same}) ="
@@ -116,7 +115,7 @@ class RoutingStore:
                 grown=grown,
                 **values,
             )
-            await _rows(
+            await fetch(
                 session,
                 f"WITH old AS ({AT_VERSION}), changed AS (INSERT INTO routing_rule (id, workspace_id, {FIELDS}, version)"
                 f" OVERRIDING SYSTEM VALUE SELECT id, :workspace_id, {FIELDS}, :grown FROM old"
@@ -130,19 +129,19 @@ class RoutingStore:
     async def current(self, workspace_id: int) -> int:
         """Version of the workspace's table; 0 = no rule was ever made."""
         query = "SELECT version FROM routing_version WHERE workspace_id = :id"
-        row = _first(await self._rows(query, id=workspace_id))
+        row = _first(await self._database.fetch(query, id=workspace_id))
         return row["version"] if row else 0
 
     async def at_version(self, workspace_id: int, version: int) -> list[RowMapping]:
         """The rules as they were then, in the order in which they were looked at."""
         query = f"{AT_VERSION} ORDER BY priority, id"
-        return await self._rows(query, workspace_id=workspace_id, version=version)
+        return await self._database.fetch(query, workspace_id=workspace_id, version=version)
 
     async def changes(
         self, workspace_id: int, rule_id: int | None, before: int | None, limit: int
     ) -> list[RowMapping]:
         """Changes of one rule, or of all, the newest first."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT version, rule_id, action, rule, changed_by, changed_at FROM routing_rule_version"
             " WHERE workspace_id = :workspace_id AND (CAST(:rule_id AS integer) IS NULL OR rule_id = :rule_id)"
             " AND (CAST(:before AS integer) IS NULL OR version < :before)"
@@ -158,7 +157,7 @@ class RoutingStore:
 
         One statement, so that a version and its rules are of the same moment.
         """
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "SELECT version.workspace_id AS of, version.version AS table_version, rule.id, rule.name, rule.strategy,"
             " rule.conditions, rule.priority, rule.version FROM routing_version AS version LEFT JOIN routing_rule AS rule"
             " ON rule.workspace_id = version.workspace_id AND rule.enabled"
@@ -170,15 +169,6 @@ class RoutingStore:
             if row["id"] is not None:
                 rules.append(row)
         return list(found.values())
-
-    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            return await _rows(session, query, **values)
-
-
-async def _rows(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:
-    result = await (await session.connection()).execute(text(query), values)
-    return list(result.mappings()) if result.returns_rows else []
 
 
 def _first(rows: list[RowMapping]) -> RowMapping | None:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import event, text
+from sqlalchemy import RowMapping, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -59,6 +59,11 @@ class Database:
         async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    async def fetch(self, query: str, **values: Any) -> list[RowMapping]:
+        """The rows of one statement in a transaction of its own; see ``fetch`` for more than one in the same."""
+        async with self.transaction() as session:
+            return await fetch(session, query, **values)
+
     @asynccontextmanager
     async def copying(self) -> "AsyncIterator[asyncpg.Connection[Any]]":
         """The driver's own connection inside one transaction, for COPY and hand-written SQL in bulk."""
@@ -84,6 +89,12 @@ class Database:
     async def close(self) -> None:
         """Close every pooled connection."""
         await self.engine.dispose()
+
+
+async def fetch(session: AsyncSession, query: str, **values: Any) -> list[RowMapping]:
+    """The rows that a statement gives; none for one that gives no rows. ``values`` are its ``:names``."""
+    result = await (await session.connection()).execute(text(query), values)
+    return list(result.mappings()) if result.returns_rows else []
 
 
 def _still_open(connection: Any, record: Any, proxy: Any) -> None:

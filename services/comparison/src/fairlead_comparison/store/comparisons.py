@@ -39,16 +39,12 @@ class ComparisonStore:
 
     async def history(self, query: HistoryQuery) -> list[RowMapping]:
         """Rows by day (newest first), providers, metric."""
-        async with self._database.transaction() as session:
-            result = await (await session.connection()).execute(
-                text(
-                    f"SELECT {ROW}, computed_at FROM provider_comparison"
-                    " WHERE (CAST(:since AS date) IS NULL OR comparison_date >= :since)"
-                    " AND (CAST(:until AS date) IS NULL OR comparison_date <= :until)"
-                    " AND (CAST(:provider AS text) IS NULL OR :provider IN (provider1, provider2))"
-                    " AND (CAST(:metric AS text) IS NULL OR metric = :metric)"
-                    " ORDER BY comparison_date DESC, provider1, provider2, metric LIMIT :limit"
-                ),
-                query.model_dump(),
-            )
-            return list(result.mappings())
+        return await self._database.fetch(
+            f"SELECT {ROW}, computed_at FROM provider_comparison"
+            " WHERE (CAST(:since AS date) IS NULL OR comparison_date >= :since)"
+            " AND (CAST(:until AS date) IS NULL OR comparison_date <= :until)"
+            " AND (CAST(:provider AS text) IS NULL OR :provider IN (provider1, provider2))"
+            " AND (CAST(:metric AS text) IS NULL OR metric = :metric)"
+            " ORDER BY comparison_date DESC, provider1, provider2, metric LIMIT :limit",
+            **query.model_dump(),
+        )

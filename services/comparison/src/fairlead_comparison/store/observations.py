@@ -136,7 +136,7 @@ class ObservationStore:
 
     async def calls(self, which: CallFilter, limit: int) -> list[RowMapping]:
         """Calls of one workspace, newest first."""
-        return await self._rows(
+        return await self._database.fetch(
             f"SELECT {CALL_FIELDS} FROM call_observation WHERE workspace_id = :workspace_id"
             " AND (CAST(:provider AS text) IS NULL OR provider = :provider)"
             " AND (CAST(:model AS text) IS NULL OR model = :model)"
@@ -154,7 +154,7 @@ class ObservationStore:
 
     async def call(self, workspace_id: int, call_id: UUID) -> RowMapping | None:
         """One call with its decision, if it is of this workspace."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             f"SELECT {CALL_FIELDS}, decision FROM call_observation"
             " WHERE call_id = :call_id AND workspace_id = :workspace_id",
             call_id=call_id,
@@ -166,7 +166,7 @@ class ObservationStore:
         self, workspace_id: int, since: datetime, until: datetime, one_in: int, after: UUID | None, limit: int
     ) -> list[RowMapping]:
         """Routed live calls of one workspace, oldest first; one in so many."""
-        return await self._rows(
+        return await self._database.fetch(
             f"SELECT {CALL_FIELDS}, decision FROM call_observation WHERE workspace_id = :workspace_id AND {ROUTED}"
             " AND (hashtext(call_id::text) & 2147483647) % :one_in = 0 AND (CAST(:after AS uuid) IS NULL"
             " OR (started_at, call_observation.call_id) > (SELECT a.started_at, a.call_id FROM call_observation a"
@@ -182,7 +182,7 @@ class ObservationStore:
 
     async def count_decided(self, workspace_id: int, since: datetime, until: datetime) -> int:
         """How many routed live calls there were."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             f"SELECT count(*) AS count FROM call_observation WHERE workspace_id = :workspace_id AND {ROUTED}",
             workspace_id=workspace_id,
             since=since,
@@ -192,14 +192,10 @@ class ObservationStore:
 
     async def attempts(self, call_id: UUID) -> list[RowMapping]:
         """The attempts of a call, in order."""
-        return await self._rows(
+        return await self._database.fetch(
             f"SELECT {ATTEMPT_FIELDS} FROM attempt_observation WHERE call_id = :call_id ORDER BY attempt",
             call_id=call_id,
         )
-
-    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            return list((await (await session.connection()).execute(text(query), values)).mappings())
 
 
 async def _insert_calls(

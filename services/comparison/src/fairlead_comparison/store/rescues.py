@@ -5,7 +5,7 @@ from typing import Final
 
 from fairlead_common.db.database import Database
 from fairlead_common.outcomes import ErrorClass
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping
 
 AGAINST: Final = [each.value for each in ErrorClass if each.retryable_elsewhere]
 """Failures of an attempt that are not the caller's own."""
@@ -52,7 +52,6 @@ class RescueStore:
 
     async def rescues(self, workspace_id: int, since: datetime, until: datetime) -> list[RowMapping]:
         """By the provider of the first attempt; what is not known is null."""
-        values = {"workspace_id": workspace_id, "since": since, "until": until, "against": AGAINST}
-        async with self._database.transaction() as session:
-            result = await (await session.connection()).execute(text(RESCUES), values)
-            return list(result.mappings())
+        return await self._database.fetch(
+            RESCUES, workspace_id=workspace_id, since=since, until=until, against=AGAINST
+        )

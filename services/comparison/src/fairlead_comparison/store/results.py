@@ -1,12 +1,11 @@
 """Results of A/B tests: one row for each event, however often it comes."""
 
 import json
-from typing import Any
 
 from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import TestResultRecorded
 from fairlead_common.operations.comparison import OfTest
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping
 
 from fairlead_comparison.domain.observations import text as storable
 
@@ -29,14 +28,9 @@ class ResultStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            result = await (await session.connection()).execute(text(query), values)
-            return list(result.mappings()) if result.returns_rows else []
-
     async def add(self, event: TestResultRecorded) -> bool:
         """Insert a result; False when it was there already."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             f"INSERT INTO ab_test_result ({RESULT}) VALUES (:event_id, :ab_test_id, :prompt_index, :repeat, :provider,"
             " :model, :response, :latency_ms, :ttft_ms, :input_tokens, :output_tokens, :cost, :quality_score,"
             " CAST(:scores AS jsonb), :error_class, :finish_reason, :occurred_at)"
@@ -63,7 +57,7 @@ class ResultStore:
 
     async def of_test(self, which: OfTest) -> tuple[list[RowMapping], bool]:
         """Results of a test behind a place, in order, up to about 3 MB of them; and whether there are more."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             f"SELECT {RESULT}, remaining FROM (SELECT {KEPT}, count(*) OVER () AS remaining, row_number() OVER place AS row,"
             " sum(size) OVER (place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS size_before FROM"
             f" (SELECT {RESULT}, :overhead + CASE WHEN :responses THEN coalesce(octet_length(response), 0) ELSE 0 END"

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 from fairlead_common.db.database import Database
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping
 
 from fairlead_comparison.domain.observations import Observation
 
@@ -67,6 +67,4 @@ class SpendStore:
         )
         first = today.replace(day=1)
         following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
-        async with self._database.transaction() as session:
-            values = {"today": today, "first": first, "next": following}
-            return list((await (await session.connection()).execute(text(query), values)).mappings())
+        return await self._database.fetch(query, today=today, first=first, next=following)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from fairlead_common import sketch
 from fairlead_common.db.database import Database
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping
 
 from fairlead_comparison.domain.scores import Score
 from fairlead_comparison.domain.sums import PLAIN, WHOLE, Part, Sums
@@ -87,14 +87,14 @@ class SumStore:
 
     async def providers(self, since: datetime) -> list[str]:
         """Providers that were called since then, for whatever reason."""
-        rows = await self._query(
+        rows = await self._database.fetch(
             "SELECT DISTINCT provider FROM performance_hour WHERE hour >= :since ORDER BY 1", since=since
         )
         return [row["provider"] for row in rows]
 
     async def scores(self, since: datetime, until: datetime) -> list[Score]:
         """Scored answers of A/B tests, repeats of a prompt averaged."""
-        rows = await self._query(
+        rows = await self._database.fetch(
             "SELECT ab_test_id, prompt_index, provider, model, avg(quality_score) AS score, count(*) AS samples,"
             " max(occurred_at) AS at FROM ab_test_result WHERE quality_score IS NOT NULL"
             " AND occurred_at >= :since AND occurred_at < :until"
@@ -105,13 +105,9 @@ class SumStore:
         return [_score(row) for row in rows]
 
     async def _rows(self, query: str, window: Window, **values: Any) -> list[RowMapping]:
-        return await self._query(
+        return await self._database.fetch(
             query, since=window.since, until=window.until, kinds=list(window.kinds), **values
         )
-
-    async def _query(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            return list((await (await session.connection()).execute(text(query), values)).mappings())
 
 
 def _where(column: str) -> str:

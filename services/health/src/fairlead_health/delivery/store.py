@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from fairlead_common.db.database import Database
 from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.operations.notifiers import Attempt, DeliveriesQuery, Delivery
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping
 
 CLAIMED_S: Final = 90
 """For so long nobody else tries; longer than any attempt, so that only a death makes a second one."""
@@ -53,14 +53,9 @@ class DeliveryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            result = await (await session.connection()).execute(text(query), values)
-            return list(result.mappings()) if result.returns_rows else []
-
     async def enqueue(self, alert: AlertRaised, names: Iterable[str]) -> int:
         """Have ``alert`` delivered to these notifiers, each transition once; how many deliveries are new."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             ENQUEUE,
             names=list(names),
             alert_id=alert.alert_id,
@@ -73,13 +68,13 @@ class DeliveryStore:
 
     async def claim(self, limit: int) -> list[RowMapping]:
         """Deliveries that are due, for this worker alone until ``CLAIMED_S`` from now."""
-        return await self._rows(CLAIM, claimed_s=CLAIMED_S, limit=limit)
+        return await self._database.fetch(CLAIM, claimed_s=CLAIMED_S, limit=limit)
 
     async def finish(
         self, claimed: RowMapping, attempt: Attempt, state: str, due_at: datetime | None = None
     ) -> None:
         """Note an attempt, unless somebody else has claimed the delivery since."""
-        await self._rows(
+        await self._database.fetch(
             FINISH,
             id=claimed["id"],
             claims=claimed["claims"],
@@ -90,12 +85,12 @@ class DeliveryStore:
 
     async def deliveries(self, asked: DeliveriesQuery) -> list[Delivery]:
         """The log, newest first."""
-        rows = await self._rows(LIST, **asked.model_dump())
+        rows = await self._database.fetch(LIST, **asked.model_dump())
         return [Delivery.model_validate(dict(row)) for row in rows]
 
     async def prune(self) -> None:
         """Forget what is old and over."""
-        await self._rows(
+        await self._database.fetch(
             "DELETE FROM alert_delivery WHERE state <> 'waiting' AND created_at < now() - make_interval(days => :days)",
             days=KEPT_DAYS,
         )

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from fairlead_common.db.database import Database
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +27,9 @@ class ScoreStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def _rows(self, query: str, **values: Any) -> list[RowMapping]:
-        async with self._database.transaction() as session:
-            result = await (await session.connection()).execute(text(query), values)
-            return list(result.mappings()) if result.returns_rows else []
-
     async def add(self, score: Score) -> bool:
         """Keep a score; False when it was there already, or when its workspace is gone."""
-        rows = await self._rows(
+        rows = await self._database.fetch(
             "INSERT INTO quality_score (source, id, workspace_id, provider, model, task, value, occurred_at)"
             " SELECT :source, :id, workspace.id, :provider, :model, :task, :value, :occurred_at FROM workspace"
             " WHERE workspace.id = :workspace_id ON CONFLICT (source, id) DO NOTHING RETURNING id",
@@ -52,7 +46,7 @@ class ScoreStore:
 
     async def put(self, score: Score) -> None:
         """Keep a score instead of the one of the same source and id, if there is one. Its workspace must be there."""
-        await self._rows(
+        await self._database.fetch(
             "INSERT INTO quality_score (source, id, workspace_id, provider, model, task, value, occurred_at)"
             " VALUES (:source, :id, :workspace_id, :provider, :model, :task, :value, :occurred_at)"
             " ON CONFLICT (source, id) DO UPDATE SET value = excluded.value, occurred_at = excluded.occurred_at",
@@ -68,7 +62,7 @@ class ScoreStore:
 
     async def sums(self, since: datetime) -> list[RowMapping]:
         """Count and mean of the scores since then, by workspace, provider, model, task and source, in this order."""
-        return await self._rows(
+        return await self._database.fetch(
             "SELECT workspace_id, provider, model, task, source, count(*) AS count, avg(value) AS mean"
             " FROM quality_score WHERE occurred_at >= :since GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
             since=since,
@@ -76,4 +70,4 @@ class ScoreStore:
 
     async def forget(self, now: datetime, kept: timedelta) -> None:
         """Delete the scores that are older than ``kept``."""
-        await self._rows("DELETE FROM quality_score WHERE occurred_at < :before", before=now - kept)
+        await self._database.fetch("DELETE FROM quality_score WHERE occurred_at < :before", before=now - kept)
