@@ -20,6 +20,7 @@ from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_health.app import wire
 from fairlead_health.settings import HealthSettings
 from fairlead_health.telling import LONG_AGO
+from fairlead_simulator.testing import Running
 from nats.aio.client import Client
 from pydantic import SecretStr
 
@@ -28,6 +29,7 @@ from tests.support.services import service_here
 from tests.support.waiting import until
 
 KEY = "TEST_PROVIDER_KEY"
+DOWN = "alerts.critical.openai.down"
 QUICK: dict[str, Any] = {"probe_interval_unwell_s": 1, "heartbeat_s": 0.5}
 
 
@@ -171,3 +173,9 @@ async def until_scheduled(client: Client, expected: dict[str, str]) -> None:
         return {each.subject: (each.headers or {})["Nats-Schedule"] for each in found} == expected
 
     await eventually(reached)
+
+
+async def fail(client: Client, provider: Running) -> None:
+    """Traffic sees it fail, and so will probes."""
+    await provider.fault("error_500")
+    await report(client, *(call(attempt("openai", ErrorClass.SERVER_ERROR)) for _ in range(5)))

@@ -11,7 +11,6 @@ from fairlead_common.events.failover import FailoverSwitched
 from fairlead_common.ids import stamp
 from fairlead_common.operations import alert_rules, alerts
 from fairlead_common.operations.incidents import INCIDENTS, Incident, IncidentsQuery
-from fairlead_common.outcomes import ErrorClass
 from fairlead_health.domain.silences import refusal
 from fairlead_health.rules import built_in
 from fairlead_simulator.testing import Running
@@ -19,19 +18,17 @@ from nats.aio.client import Client
 from prometheus_client import generate_latest
 
 from services.health.tests.running import (
+    DOWN,
     Observer,
-    attempt,
-    call,
     eventually,
+    fail,
     providers_file,
-    report,
     running,
 )
 from tests.support.postgres_proxy import postgres_proxy
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-DOWN = "alerts.critical.openai.down"
 OURS = "alerts.info.openai.ours"
 
 
@@ -39,12 +36,6 @@ def ours(**given: Any) -> alert_rules.RulesIn:
     """One rule of our own, which fires while the provider is well."""
     rule = {"name": "ours", "kind": "error_rate", "severity": "info", "threshold": 0.001, "min_calls": 1}
     return alert_rules.RulesIn(rules=[{**rule, **given}], by="ann", note="a trial")
-
-
-async def fail(client: Client, provider: Running) -> None:
-    """Traffic sees it fail, and so will probes."""
-    await provider.fault("error_500")
-    await report(client, *(call(attempt("openai", ErrorClass.SERVER_ERROR)) for _ in range(5)))
 
 
 async def test_rules_are_put_as_a_whole_and_followed_at_once(

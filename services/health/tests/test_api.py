@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from services.health.tests.running import (
+    DOWN,
     Observer,
     attempt,
     call,
@@ -31,7 +32,6 @@ from services.health.tests.running import (
 from tests.support.postgres_proxy import postgres_proxy
 from tests.support.waiting import until
 
-DOWN = "alerts.critical.openai.down"
 OPENAI = ops.OneProvider(provider="openai")
 
 

@@ -9,32 +9,22 @@ from fairlead_common.bus.rpc import Empty, RpcClient, RpcError
 from fairlead_common.db.database import Database
 from fairlead_common.operations import alerts as alert_ops
 from fairlead_common.operations import notifiers as ops
-from fairlead_common.outcomes import ErrorClass
 from fairlead_simulator.testing import Running
 from nats.aio.client import Client
 from sqlalchemy import text
 
 from services.health.tests.receiver import receiver
 from services.health.tests.running import (
+    DOWN,
     Observer,
-    attempt,
-    call,
     environment,
     eventually,
+    fail,
     providers_file,
-    report,
     running,
 )
 from tests.support.processes import service_process
 from tests.support.waiting import until
-
-DOWN = "alerts.critical.openai.down"
-
-
-async def fail(client: Client, provider: Running) -> None:
-    """Traffic sees it fail, and so will probes."""
-    await provider.fault("error_500")
-    await report(client, *(call(attempt("openai", ErrorClass.SERVER_ERROR)) for _ in range(5)))
 
 
 async def put(rpc: RpcClient, *notifiers: dict[str, Any]) -> None:

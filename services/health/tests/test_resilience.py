@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from sqlalchemy import text
 
 from services.health.tests.running import (
+    DOWN,
     Observer,
     attempt,
     call,
@@ -31,7 +32,6 @@ from tests.support.processes import service_process
 from tests.support.servers import NatsServer
 from tests.support.waiting import until
 
-DOWN = "alerts.critical.openai.down"
 OUTAGE_S = float(os.environ.get("OUTAGE_S", "0"))
 
 
