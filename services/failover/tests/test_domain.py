@@ -1,6 +1,6 @@
 """The gates of the fleet together: who is judged by what, and what the workspaces are told."""
 
-from fairlead_common.decisions.gates import CallSeen, Cause, GateRecord, GateSettings, StatusSeen, Tick
+from fairlead_common.decisions.gate_records import CallSeen, Cause, GateRecord, GateSettings, StatusSeen, Tick
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import ErrorClass

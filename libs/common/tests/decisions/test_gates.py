@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from fairlead_common.decisions.gates import (
+from fairlead_common.decisions.gate_records import (
     CallSeen,
     Cause,
     GateRecord,
@@ -18,10 +18,8 @@ from fairlead_common.decisions.gates import (
     StatusSeen,
     Switch,
     Tick,
-    absorbed,
-    advance,
-    switch_of,
 )
+from fairlead_common.decisions.gates import absorbed, advance, switch_of
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.outcomes import ErrorClass
 from hypothesis import given

@@ -1,7 +1,7 @@
 """Replays of known outages, computed by hand, and what must hold for every schedule."""
 
 import pytest
-from fairlead_common.decisions.gates import GateSettings
+from fairlead_common.decisions.gate_records import GateSettings
 from fairlead_common.decisions.outages import Outcome, ReplaySettings, Span, common, merged, replay, within
 from hypothesis import given, settings
 from hypothesis import strategies as st

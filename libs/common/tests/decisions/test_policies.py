@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fairlead_common.decisions.conditions import ConditionError
-from fairlead_common.decisions.gates import Cause
+from fairlead_common.decisions.gate_records import Cause
 from fairlead_common.decisions.plan import FleetView, Gate, GateState, Plan, RouteRequest
 from fairlead_common.decisions.policies import CompiledPolicy, compile_policy
 from fairlead_common.decisions.routing import make_plan

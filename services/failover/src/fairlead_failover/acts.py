@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fairlead_common.decisions.gates import Held, Hold, HoldKind, Released
+from fairlead_common.decisions.gate_records import Held, Hold, HoldKind, Released
 from pydantic import BaseModel, ConfigDict
 
 ACT_SUBJECT: Final = "rpc.failover.act"

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from fairlead_common.bus.rpc import Empty, RpcClient, RpcError, RpcUnavailable
-from fairlead_common.decisions.gates import HoldKind
+from fairlead_common.decisions.gate_records import HoldKind
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import comparison as calls

@@ -6,7 +6,7 @@ from functools import partial
 
 from fairlead_common.bus.rpc import answer
 from fairlead_common.db.outbox import OutboxRelay
-from fairlead_common.decisions.gates import GateSettings
+from fairlead_common.decisions.gate_records import GateSettings
 from fairlead_common.operations import drills as drill_ops
 from fairlead_common.operations import failover as ops
 from fairlead_common.service import Runtime

@@ -16,7 +16,14 @@ from typing import Final
 
 from fairlead_common.bus.frames import FrameReader, Heard
 from fairlead_common.bus.redelivery import is_away
-from fairlead_common.decisions.gates import CallSeen, GateRecord, GateSettings, Observation, StatusSeen, Tick
+from fairlead_common.decisions.gate_records import (
+    CallSeen,
+    GateRecord,
+    GateSettings,
+    Observation,
+    StatusSeen,
+    Tick,
+)
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
 from fairlead_common.decisions.triggers import Outcome

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from fairlead_common.decisions.gates import (
+from fairlead_common.decisions.gate_records import (
     FAILURES,
     CallSeen,
     GateRecord,
@@ -16,10 +16,8 @@ from fairlead_common.decisions.gates import (
     ModelsFailing,
     Observation,
     Switch,
-    absorbed,
-    advance,
-    switch_of,
 )
+from fairlead_common.decisions.gates import absorbed, advance, switch_of
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
 

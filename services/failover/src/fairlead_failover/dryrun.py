@@ -8,7 +8,7 @@ from typing import Final
 
 from fairlead_common.bus.frames import Heard
 from fairlead_common.bus.reading import read_since
-from fairlead_common.decisions.gates import CallSeen
+from fairlead_common.decisions.gate_records import CallSeen
 from fairlead_common.decisions.targets import Target
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.events.health import ProviderStatusPublished

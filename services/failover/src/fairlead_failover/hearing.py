@@ -1,6 +1,6 @@
 """What an attempt in a ``calls.completed`` frame says of its target."""
 
-from fairlead_common.decisions.gates import CallSeen
+from fairlead_common.decisions.gate_records import CallSeen
 from fairlead_common.decisions.triggers import Outcome
 from fairlead_common.events.calls import Attempt
 from fairlead_common.outcomes import ErrorClass

@@ -12,7 +12,7 @@ from typing import Final
 
 from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.redelivery import is_away
-from fairlead_common.decisions.gates import GateRecord
+from fairlead_common.decisions.gate_records import GateRecord
 from fairlead_common.decisions.targets import Target
 from fairlead_common.events.calls import Attempt, Call, CallKind, CallsCompleted
 from fairlead_common.ids import new_id, stamp, utc_now

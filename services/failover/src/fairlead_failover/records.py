@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from fairlead_common.decisions.gates import Cause, GateRecord, Hold, HoldKind, Switch
+from fairlead_common.decisions.gate_records import Cause, GateRecord, Hold, HoldKind, Switch
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.snapshots.failover import FleetGate, FleetSwitch, PolicyRule, PolicySnapshot
 from sqlalchemy import RowMapping

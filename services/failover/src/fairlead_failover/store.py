@@ -6,7 +6,7 @@ from datetime import datetime
 
 from fairlead_common.db import outbox
 from fairlead_common.db.database import Database, fetch
-from fairlead_common.decisions.gates import GateRecord
+from fairlead_common.decisions.gate_records import GateRecord
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.operations.failover import FailoverConfigIn
 from fairlead_common.snapshots.failover import FleetGate

@@ -9,17 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from fairlead_common.decisions.breaker import BreakerSettings
-from fairlead_common.decisions.gates import (
-    CallSeen,
-    GateRecord,
-    GateSettings,
-    Switch,
-    Tick,
-    Triggered,
-    advance,
-    closed,
-    switch_of,
-)
+from fairlead_common.decisions.gate_records import CallSeen, GateRecord, GateSettings, Switch, Tick, Triggered
+from fairlead_common.decisions.gates import advance, closed, switch_of
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
 from fairlead_common.decisions.triggers import Outcome, acceptable, tripped

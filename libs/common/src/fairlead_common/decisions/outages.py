@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 
-from fairlead_common.decisions.gates import (
+from fairlead_common.decisions.gate_records import (
     CallSeen,
     GateRecord,
     GateSettings,
     Observation,
     StatusSeen,
     Tick,
-    advance,
 )
+from fairlead_common.decisions.gates import advance
 from fairlead_common.decisions.plan import FleetView, Gate, GateState, Plan, RouteRequest
 from fairlead_common.decisions.policies import CompiledPolicy
 from fairlead_common.decisions.routing import make_plan

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from fairlead_common.decisions.gates import Cause
+from fairlead_common.decisions.gate_records import Cause
 from fairlead_common.outcomes import Bucket, ErrorClass
 from fairlead_common.snapshots.failover import Triggers
 
