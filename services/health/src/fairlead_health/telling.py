@@ -186,11 +186,12 @@ class Teller:
                     await self._alerts.save_alert(AlertRaised.model_validate_json(message.data))
 
     async def _save_missed_states(self, subject: str, row: RowMapping | None) -> None:
-        since, sequence = (LONG_AGO, 0) if row is None else (row["since"] - OVERLAP, row["sequence"])
+        since, sequence = (LONG_AGO, -1) if row is None else (row["since"] - OVERLAP, row["sequence"])
         for message in await read_since(self._client, "STATUS", subject, since):
             missed = ProviderStatusPublished.model_validate_json(message.data)
-            if missed.changed and missed.state.sequence > sequence:
+            if missed.state.sequence > sequence:  # also the first state ever, 0, which is no change
                 await self._store.save_states([missed.state])
+                sequence = missed.state.sequence
 
 
 def _is_heartbeat(news: News) -> bool:
