@@ -28,6 +28,7 @@ from nats.errors import Error as NatsError
 
 from fairlead_health.actions import Actions
 from fairlead_health.alert_store import AlertStore
+from fairlead_health.changes import Changes
 from fairlead_health.domain.alerts import AlertRecord
 from fairlead_health.domain.pace import Pace, doubtful, interval_s
 from fairlead_health.domain.raising import Surroundings, abandoned, alerted, orphaned
@@ -61,7 +62,8 @@ JOB: Final = "health.aggregator"
 TICK_S: Final = 0.5
 CALM_S: Final = 5.0
 """A provider that is well, and of which nothing was heard, is judged this often."""
-LOOK_S: Final = 0.5
+LOOK_S: Final = 2.0
+"""What operators have set is read this often, and at once when they say so: its beginning and end may come with time."""
 MEASURE_S: Final = 5.0
 CATCH_UP_S: Final = 2.0
 """At most this long a new holder waits until it has heard what there was to hear."""
@@ -105,6 +107,7 @@ class Aggregator:
         }
         self._tally = Tally(self._watches, prober, self._rules)
         self._past = Past(store, windows, self._watches, datetime.fromtimestamp(since, UTC))
+        self._changes = Changes(client)
         self._set = OperatorSettings(client, store, alerts, settings.probe_interval_s)
         dashboard = str(settings.dashboard_url) if settings.dashboard_url is not None else None
         self._actions = Actions(client)
@@ -251,21 +254,27 @@ class Aggregator:
 
     async def _look_around(self) -> None:
         """Read what people have set, and keep JetStream's schedules as they should be. Neither waits for the other."""
-        while True:
-            try:
-                await self._read_settings()
-                if not self._past.known:
-                    await self._past.read()
-            except Exception as error:
-                if not is_away(error):
-                    raise
-                logger.warning("settings cannot be read: %s: %s", type(error).__name__, error)
-            kept, now = self._providers if self._set.known else self._schedules.providers, time.time()
-            try:
-                await self._schedules.keep({name: self._interval_s(name, now) for name in kept})
-            except (NatsError, OSError, TimeoutError) as error:
-                logger.warning("schedules wait: %s: %s", type(error).__name__, error)
-            await asyncio.sleep(LOOK_S)
+        async with self._changes.heard():
+            while True:
+                asking = self._changes.take()
+                try:
+                    await self._read_settings()
+                    await self._changes.answer(asking)
+                    if not self._past.known:
+                        await self._past.read()
+                except Exception as error:
+                    if not is_away(error):
+                        raise
+                    logger.warning("settings cannot be read: %s: %s", type(error).__name__, error)
+                await self._keep_schedules(time.time())
+                await self._changes.wait(LOOK_S)
+
+    async def _keep_schedules(self, now: float) -> None:
+        kept = self._providers if self._set.known else self._schedules.providers
+        try:
+            await self._schedules.keep({name: self._interval_s(name, now) for name in kept})
+        except (NatsError, OSError, TimeoutError) as error:
+            logger.warning("schedules wait: %s: %s", type(error).__name__, error)
 
     async def _read_settings(self) -> None:
         await self._set.read()

@@ -1,5 +1,6 @@
 """The operations on alerts and silences; errors become refusals here and nowhere else."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from fairlead_common.bus.rpc import Empty, RpcError
@@ -15,9 +16,12 @@ from fairlead_health.rules import SECTION, in_force
 class AlertApi:
     """One method per operation."""
 
-    def __init__(self, store: AlertStore, providers: tuple[str, ...]) -> None:
+    def __init__(
+        self, store: AlertStore, providers: tuple[str, ...], settle: Callable[[], Awaitable[None]]
+    ) -> None:
         self._store = store
         self._providers = providers
+        self._settle = settle
 
     async def alerts(self, request: ops.AlertsQuery) -> ops.Alerts:
         """Alerts, newest first."""
@@ -35,16 +39,19 @@ class AlertApi:
             raise RpcError(
                 409, "already_resolved", "the alert is resolved already; nothing needs to be acknowledged"
             )
+        await self._settle()
         return alert
 
     async def silence(self, request: ops.SilenceIn) -> ops.Silence:
-        """Nobody is to be told for a while."""
+        """Nobody is to be told for a while, and that holds when this is answered."""
         rules = in_force(await self._store.config(SECTION)).rules
         names = {WIRE_DRIFT, *(rule.name for rule in rules)}
         reason = refusal(request, await self._store.silences(), datetime.now(UTC), self._providers, names)
         if reason is not None:
             raise RpcError(422, "invalid_silence", reason)
-        return await self._store.add_silence(request)
+        added = await self._store.add_silence(request)
+        await self._settle()
+        return added
 
     async def silences(self, request: Empty) -> ops.Silences:
         """Those that hold or will hold."""
@@ -57,4 +64,5 @@ class AlertApi:
             raise RpcError(
                 404, "unknown_silence", f"there is no silence {request.id} that is not over already"
             )
+        await self._settle()
         return silence

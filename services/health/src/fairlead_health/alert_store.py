@@ -11,8 +11,6 @@ from fairlead_common.operations.alert_rules import Version
 from fairlead_common.operations.alerts import Silence, SilenceIn
 from sqlalchemy import RowMapping
 
-from fairlead_health.domain.raising import Acknowledgement
-
 PUT_ALERT: Final = """
 INSERT INTO alert (alert_id, fingerprint, alertname, provider, severity, status, sequence, starts_at, ends_at, payload)
 SELECT :alert_id, :fingerprint, :alertname, :provider, :severity, :status, :sequence, :starts_at, :ends_at,
@@ -113,17 +111,6 @@ class AlertStore:
             id=alert_id,
         )
         return _alert(rows[0]) if rows else None
-
-    async def acknowledged(self) -> dict[str, Acknowledgement]:
-        """Open alert to who looks after it."""
-        rows = await self._database.fetch(
-            "SELECT alert_id, acknowledged_by, acknowledgement_note FROM alert"
-            " WHERE ends_at IS NULL AND acknowledged_by IS NOT NULL"
-        )
-        return {
-            row["alert_id"]: Acknowledgement(row["acknowledged_by"], row["acknowledgement_note"])
-            for row in rows
-        }
 
     async def add_silence(self, silence: SilenceIn) -> Silence:
         """Add a silence."""

@@ -14,6 +14,7 @@ from faststream.nats import NatsMessage
 from nats.aio.client import Client
 from pydantic import ValidationError
 
+from fairlead_health.changes import settle
 from fairlead_health.domain.score import Scaling, Span
 from fairlead_health.history import UnansweredQuestion, points_of, steps_of
 from fairlead_health.probes import Prober
@@ -52,6 +53,7 @@ class HealthApi:
         self._regions = regions
         self._providers = tuple(regions)
         self._default_probe = default_probe
+        self._client = client
         self._states = SnapshotPublisher(client, "provider-status")
         self.schedules: Mapping[str, ops.ProbeIn] = {}
 
@@ -136,6 +138,7 @@ class HealthApi:
         """Change a schedule."""
         self._known(request.provider)
         await self._store.put_probe(request.provider, request.probe)
+        await settle(self._client)
         await self.read_schedules()
         return self._probe(request.provider)
 
@@ -176,12 +179,14 @@ class HealthApi:
         await self._store.set_maintenance(
             request.provider, request.maintenance.reason, request.maintenance.ends_at
         )
+        await settle(self._client)
         return Empty()
 
     async def end_maintenance(self, request: ops.OneProvider) -> Empty:
         """End."""
         self._known(request.provider)
         await self._store.end_maintenance(request.provider)
+        await settle(self._client)
         return Empty()
 
     def _known(self, provider: str) -> None:

@@ -31,6 +31,7 @@ from fairlead_health.aggregator import Aggregator
 from fairlead_health.alert_api import AlertApi
 from fairlead_health.alert_store import AlertStore
 from fairlead_health.api import HealthApi
+from fairlead_health.changes import settle
 from fairlead_health.delivery.courier import Courier
 from fairlead_health.delivery.senders import Sender
 from fairlead_health.delivery.store import DeliveryStore
@@ -133,7 +134,12 @@ async def wire(runtime: Runtime) -> None:
     runtime.spawn(courier.run)
     found = IncidentApi(runtime.client, store, alert_store, providers)
     answer(runtime.broker, INCIDENTS, found.incidents)
-    _answer_alerts(runtime.broker, AlertApi(alert_store, providers), RulesApi(alert_store, providers))
+    settled = partial(settle, runtime.client)
+    _answer_alerts(
+        runtime.broker,
+        AlertApi(alert_store, providers, settled),
+        RulesApi(alert_store, providers, settled),
+    )
     runtime.spawn(partial(states.follow, runtime.client))
     active = SnapshotFollower("alerts-active", AlertRaised.model_validate_json)
     runtime.spawn(partial(active.follow, runtime.client))

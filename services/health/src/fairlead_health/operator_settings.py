@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from nats.aio.client import Client
-from sqlalchemy import RowMapping
 
 from fairlead_health.alert_store import AlertStore
 from fairlead_health.domain.raising import Acknowledgement
@@ -24,9 +23,8 @@ class OperatorSettings:
 
     def __init__(self, client: Client, store: HealthStore, alerts: AlertStore, interval_s: int) -> None:
         self._store = store
-        self._alerts = alerts
         self._interval_s = interval_s
-        self._probes: Mapping[str, RowMapping] = {}
+        self._intervals_s: Mapping[str, int | None] = {}
         self.book = RuleBook(client, alerts)
         self.known = False
         """Whether they were ever read."""
@@ -44,17 +42,13 @@ class OperatorSettings:
             Exception: whatever the driver says when the database is not there; the former ones stay.
         """
         async with asyncio.timeout(TIMEOUT_S):
-            self.maintained = {row["provider"]: row["reason"] for row in await self._store.maintenances()}
-            self.silences = await self._alerts.holding()
-            self.acknowledged = await self._alerts.acknowledged()
-            await self.book.refresh()
-            self._probes = {row["provider"]: row for row in await self._store.probes()}
+            row = await self._store.operator_settings()
+            await self.book.refresh(row["rules_version"])
+        self.maintained, self.silences = row["maintained"], row["silences"]
+        self.acknowledged = {alert_id: Acknowledgement(*who) for alert_id, who in row["acknowledged"].items()}
+        self._intervals_s = row["intervals"]
         self.known = True
 
     def usual_interval_s(self, provider: str) -> int | None:
         """How often the provider is to be probed while it is well; None = not at all."""
-        row = self._probes.get(provider)
-        if row is None:
-            return self._interval_s
-        usual_s: int = row["interval_s"]
-        return usual_s if row["enabled"] else None
+        return self._intervals_s.get(provider, self._interval_s)

@@ -5,6 +5,7 @@ judges by the rules of the others.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -54,10 +55,13 @@ class RuleBook:
         if found is not None:
             self._take(ops.Rules.model_validate_json(found[1]))
 
-    async def refresh(self) -> None:
-        """Take over what the database has, and copy it to the bus; for the holder of the lease, again and again."""
-        row = await self._store.config(SECTION)
-        if row is None or row["version"] == self.version:
+    async def refresh(self, version: int | None) -> None:
+        """Take over what the database has, and copy it to the bus; for the holder of the lease, again and again.
+
+        Args:
+            version: that the database has now; None = nobody has ever put any.
+        """
+        if version is None or version == self.version or (row := await self._store.config(SECTION)) is None:
             return
         try:
             rules = in_force(row)
@@ -77,16 +81,19 @@ class RuleBook:
 class RulesApi:
     """One method per operation."""
 
-    def __init__(self, store: AlertStore, providers: tuple[str, ...]) -> None:
+    def __init__(
+        self, store: AlertStore, providers: tuple[str, ...], settle: Callable[[], Awaitable[None]]
+    ) -> None:
         self._store = store
         self._providers = providers
+        self._settle = settle
 
     async def rules(self, request: Empty) -> ops.Rules:
         """Those in force."""
         return in_force(await self._store.config(SECTION))
 
     async def put_rules(self, request: ops.RulesIn) -> ops.Rules:
-        """Put others in the place of all that are there; the holder of the lease follows at once."""
+        """Put others in the place of all that are there; the holder of the lease judges by them from now on."""
         rules, problems = read(request.rules, self._providers)
         if problems:
             text = "; ".join(f"{each.where}: {each.message}" for each in problems)
@@ -99,6 +106,7 @@ class RulesApi:
                 "other_version",
                 f"version {request.replaces} is not in force any more; read the rules again",
             )
+        await self._settle()
         return in_force(row)
 
     async def check_rules(self, request: ops.RulesIn) -> ops.Checked:

@@ -37,6 +37,20 @@ WHERE former.provider = new.provider AND former.ended_at IS NULL AND former.sequ
 """
 """A data-modifying WITH does not see what it inserts, so that only former intervals end."""
 
+OPERATOR_SETTINGS: Final = """
+SELECT
+    (SELECT coalesce(jsonb_object_agg(provider, reason), '{}') FROM maintenance
+        WHERE ends_at IS NULL OR ends_at > now()) AS maintained,
+    (SELECT coalesce(jsonb_agg(matchers), '[]') FROM alert_silence
+        WHERE starts_at <= now() AND ends_at > now()) AS silences,
+    (SELECT coalesce(jsonb_object_agg(alert_id, jsonb_build_array(acknowledged_by, acknowledgement_note)), '{}')
+        FROM alert WHERE ends_at IS NULL AND acknowledged_by IS NOT NULL) AS acknowledged,
+    (SELECT max(version) FROM alert_config WHERE section = 'rules') AS rules_version,
+    (SELECT coalesce(jsonb_object_agg(provider, CASE WHEN enabled THEN interval_s END), '{}')
+        FROM probe_schedule) AS intervals
+"""
+"""Read again and again, so that one statement must do."""
+
 
 class HealthStore:
     """One query each."""
@@ -102,11 +116,9 @@ class HealthStore:
             **{**probe.model_dump(), "models": list(probe.models)},
         )
 
-    async def maintenances(self) -> list[RowMapping]:
-        """Maintenance that holds now."""
-        return await self._database.fetch(
-            "SELECT provider, reason FROM maintenance WHERE ends_at IS NULL OR ends_at > now()"
-        )
+    async def operator_settings(self) -> RowMapping:
+        """What operators have set and holds now, in one row."""
+        return (await self._database.fetch(OPERATOR_SETTINGS))[0]
 
     async def set_maintenance(self, provider: str, reason: str, ends_at: datetime | None) -> None:
         """Begin, or change."""
