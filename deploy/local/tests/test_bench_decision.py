@@ -18,6 +18,7 @@ def test_every_figure_is_printed_and_written(tmp_path: Path, capsys: pytest.Capt
     assert "growth over 200 decisions" in printed
     found = json.loads(out.read_text())
     assert found["strategies"].keys() == SCORES.keys()
+    assert found["clusters"].keys() == {"300", "4000"}
     assert 0 < found["asked_through_nats"]["p50_us"] <= found["asked_through_nats"]["p99_us"]
 
 

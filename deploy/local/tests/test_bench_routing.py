@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fairlead import cli
 from fairlead.bench.files import model_of, provider_of
+from fairlead_common.snapshots.predictor import LearnedTable
 
 DATA = Path(__file__).parents[3] / ".." / "shared" / "data"
 
@@ -106,7 +107,9 @@ def test_a_table_is_written_only_when_it_is_better(
     (tmp_path / "good.json").write_text(json.dumps(learnable))
     out = tmp_path / "table.json"
     assert cli.main(["quality", "train", str(tmp_path / "good.json"), "--out", str(out)]) == 0
-    assert set(json.loads(out.read_text())) == {"pull", "qualities"}
+    table = LearnedTable.model_validate_json(out.read_text())
+    assert (table.models, table.evaluation.passed, table.evaluation.prompts) == (["x", "y"], True, 200)
+    assert sum(each.prompts for each in table.clusters) == 200
     same = [{**row, "scores": {"x": 1, "y": 1}} for row in learnable]
     (tmp_path / "same.json").write_text(json.dumps(same))
     assert cli.main(["quality", "evaluate", str(tmp_path / "same.json")]) == 0
@@ -190,4 +193,22 @@ def test_learning_from_a_workspace_needs_its_key(tmp_path: Path, capsys: pytest.
     assert "cannot read the API key" in capsys.readouterr().err
     (tmp_path / "key").write_text("fl-key")
     assert cli.main([*words, str(tmp_path / "key")]) == 2
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_only_a_table_can_be_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "key").write_text("fl-key")
+    table, key = tmp_path / "table.json", ["--key-file", str(tmp_path / "key")]
+    words = ["quality", "install", str(table), "--url", "http://127.0.0.1:1", *key]
+    assert cli.main(words) == 2
+    assert f"cannot read '{table}'" in capsys.readouterr().err
+    table.write_text('{"clusters": []}')
+    assert cli.main(words) == 2
+    assert "is no table of `fairlead quality train`: evaluation: Field required" in capsys.readouterr().err
+    learnable = [{**row, "cluster_id": 0} for row in scores(200)]
+    (tmp_path / "good.json").write_text(json.dumps(learnable))
+    assert cli.main(["quality", "train", str(tmp_path / "good.json"), "--out", str(table)]) == 0
+    assert cli.main([*words, "--model", "z=openai/z"]) == 2
+    assert "the table has no model 'z'; it has x, y" in capsys.readouterr().err
+    assert cli.main([*words, "--model", "x=openai/x"]) == 2
     assert "does not answer" in capsys.readouterr().err

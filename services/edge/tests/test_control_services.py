@@ -1,6 +1,7 @@
 """Every router of the control API with the real service behind it, on a real bus and database."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,8 +16,9 @@ import httpx
 import numpy as np
 import pytest
 import yaml
+from fairlead.bench.quality import from_file, install, quality
 from fairlead.bench.workspace import workspace_outcomes
-from fairlead.errors import BadInput
+from fairlead.errors import BadInput, FairleadError
 from fairlead_abtest.settings import AbtestSettings
 from fairlead_common.service import Runtime
 from fairlead_common.settings import Settings
@@ -34,6 +36,9 @@ from tests.support.waiting import until
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "Hello"}]
+PREDICTOR, EXPLAIN = "/api/providers/routing/predictor", "/api/providers/routing/explain"
+PROMPTS = ("sum of numbers", "poem about rain")
+LEARNED = {"x": "openai/gpt-5.4-mini", "y": "google/gemini-3.8-flash"}
 ASK = {"model": "gpt-5.4-mini", "messages": HELLO}
 Wire = Callable[[Runtime], Awaitable[None]]
 SERVICES: dict[str, tuple[type[Settings], Wire]] = {
@@ -339,6 +344,80 @@ async def test_rules_are_switched_under_load_without_a_failed_request(plane: Pla
         await asyncio.gather(*callers)
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.headers["x-fairlead-rule"] for answer in answers} <= {"all"}
+
+
+async def test_a_learned_predictor_is_installed_and_removed_under_load_without_a_failed_request(
+    plane: Plane, tmp_path: Path
+) -> None:
+    await plane.start("routing")
+    await until(lambda: "openai/gpt-5.4-mini" in map(str, plane.edge.fleet.catalog(1).entries))
+    rule = {"name": "best", "strategy": "quality", "conditions": {"targets": list(LEARNED.values())}}
+    assert (await plane.admin.post("/api/providers/routing/rules", json=rule)).status_code == 201
+    await until(lambda: plane.edge.fleet.table(1).version == 1)
+    table, key = learned(tmp_path), tmp_path / "key"
+    key.write_text(ADMIN)
+    stop, answers = asyncio.Event(), []
+
+    async def ask(prompt: str) -> httpx.Response:
+        messages = [{"role": "user", "content": prompt}]
+        answer = await plane.admin.post(CHAT, json={"model": "auto", "messages": messages})
+        answers.append(answer)
+        return answer
+
+    async def load(prompt: str) -> None:
+        while not stop.is_set():
+            await ask(prompt)
+
+    async def providers() -> list[str]:
+        return [(await ask(prompt)).headers["x-fairlead-provider"] for prompt in PROMPTS]
+
+    callers = [asyncio.create_task(load(prompt)) for prompt in PROMPTS]
+    try:
+        before = await providers()
+        assert before[0] == before[1]
+        await asyncio.to_thread(install, table, plane.edge.url, key, LEARNED)
+        await until(lambda: plane.edge.fleet.prediction(1, str) is not None)
+        assert await providers() == ["openai", "google"]
+        explained = await plane.admin.post(EXPLAIN, json={"model": "auto", "prompt": PROMPTS[1]})
+        assert (explained.json()["predictor"], type(explained.json()["cluster"])) == (1, int)
+        assert explained.json()["candidates"][0]["quality_source"] == "predictor"
+        with pytest.raises(FairleadError, match="unknown_model"):
+            await asyncio.to_thread(install, table, plane.edge.url, key, {})
+        found = (await plane.admin.get(PREDICTOR)).json()
+        assert (found["version"], found["changed_by"], found["table"]["models"]) == (
+            1,
+            "admin",
+            sorted(LEARNED.values()),
+        )
+        assert (await problem(await plane.edge.client(OTHER).get(PREDICTOR)))[:2] == (404, "no_predictor")
+        assert (await plane.admin.delete(PREDICTOR)).status_code == 204
+        await until(lambda: plane.edge.fleet.prediction(1, str) is None)
+        assert await providers() == before
+        assert (await plane.admin.post(f"{PREDICTOR}/versions/1/restore")).json()["version"] == 3
+        await until(lambda: plane.edge.fleet.prediction(1, str) is not None)
+        assert await providers() == ["openai", "google"]
+        versions = (await plane.admin.get(f"{PREDICTOR}/versions")).json()["versions"]
+        assert [each["action"] for each in versions] == ["restored", "removed", "installed"]
+        last = await ask(PROMPTS[0])
+    finally:
+        stop.set()
+        await asyncio.gather(*callers)
+    assert {answer.status_code for answer in answers} == {200}
+    await plane.start("comparison")
+    past = f"{EXPLAIN}/{last.headers['x-request-id']}"
+    decision = (await plane.until(past, lambda body: body["decision"] is not None))["decision"]
+    assert (decision["predictor"], type(decision["cluster"])) == (3, int)
+
+
+def learned(folder: Path) -> Path:
+    """A table that knows two kinds of prompts: the model x is good at the first, y at the other."""
+    rows = [
+        {"question": f"{PROMPTS[n % 2]} {n}", "scores": {"x": 1 - n % 2, "y": n % 2}, "cluster_id": 0}
+        for n in range(200)
+    ]
+    (folder / "outcomes.json").write_text(json.dumps(rows))
+    assert quality(from_file(folder / "outcomes.json"), 0, folder / "table.json") == 0
+    return folder / "table.json"
 
 
 async def test_what_if_analytics_and_feedback(plane: Plane) -> None:

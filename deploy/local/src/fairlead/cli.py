@@ -161,6 +161,20 @@ def _add_quality(commands: "argparse._SubParsersAction[_Parser]") -> None:
         )
         verb.add_argument("--key-file", type=Path, metavar="FILE", help="with an admin key of that workspace")
         verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the split (default: 0)")
+    install = verbs.add_parser("install", help="decide by a table from now on", allow_abbrev=False)
+    install.add_argument("table", type=Path, metavar="TABLE", help="written by quality train")
+    install.add_argument("--url", required=True, help="of an edge")
+    install.add_argument(
+        "--key-file", type=Path, required=True, metavar="FILE", help="with an admin key of the workspace"
+    )
+    install.add_argument(
+        "--model",
+        type=_option,
+        action="append",
+        default=[],
+        metavar="NAME=PROVIDER/MODEL",
+        help="what the catalog calls a model of the table; may be given several times",
+    )
 
 
 def _add_drill(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -309,8 +323,10 @@ def _bench(found: argparse.Namespace) -> int:
 
 
 def _quality(found: argparse.Namespace) -> int:
-    from fairlead.bench.quality import from_file, from_workspace, quality
+    from fairlead.bench.quality import from_file, from_workspace, install, quality
 
+    if found.verb == "install":
+        return install(found.table, found.url, found.key_file, dict(found.model))
     if found.from_workspace is not None and found.key_file is None:
         raise BadInput("--from-workspace needs --key-file FILE, with an admin key of the workspace")
     source = found.from_workspace

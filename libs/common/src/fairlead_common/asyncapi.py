@@ -36,6 +36,7 @@ from fairlead_common.events.health import ProviderStatus, ProviderStatusPublishe
 from fairlead_common.operations.alert_rules import Rules
 from fairlead_common.snapshots.drills import LiveDrill
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
+from fairlead_common.snapshots.predictor import PredictorSnapshot
 from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_common.snapshots.spend import SpendSnapshot
@@ -63,6 +64,7 @@ VALUES: Final[dict[tuple[str, str], type[BaseModel] | None]] = {
     ("provider-status", "{provider}"): ProviderStatus,
     ("routes", "{workspace}"): RoutesSnapshot,
     ("quality", "{workspace}"): QualitySnapshot,
+    ("predictor", "{workspace}"): PredictorSnapshot,
     ("spend", "{workspace}"): SpendSnapshot,
     ("failover", "policy.{workspace}"): PolicySnapshot,
     ("failover", "fleet"): FleetSnapshot,

@@ -16,6 +16,7 @@ import orjson
 from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceSettings, key_hash
 from fairlead_common.decisions.breaker import BreakerSettings
 from fairlead_common.decisions.budgets import budget_of
+from fairlead_common.decisions.clusters import ClusterTable, Prediction
 from fairlead_common.decisions.explain import Explanation, explain
 from fairlead_common.decisions.plan import Budget, FleetView, NoCapacity, Plan, RouteRequest
 from fairlead_common.decisions.policies import CompiledPolicy, compile_policy
@@ -30,6 +31,7 @@ from fairlead_common.events.health import ProviderStatus
 from fairlead_common.snapshots.drills import LiveDrill
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
+from fairlead_common.snapshots.predictor import PredictorSnapshot
 from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_common.snapshots.spend import SpendSnapshot
@@ -77,6 +79,7 @@ class Fleet:
         self._settings: dict[int, WorkspaceSettings] = {}
         self.tables: dict[int, CompiledTable] = {}
         self.qualities: dict[int, QualityTable] = {}
+        self._learned: dict[int, ClusterTable] = {}
         self.policies: dict[int, CompiledPolicy] = {}
         self.drills: tuple[LiveDrill, ...] = ()
         """Faults that are to be injected on purpose; some may be over."""
@@ -126,6 +129,9 @@ class Fleet:
         self.quality = SnapshotFollower(
             "quality", _quality, disk=disk / "quality.json", on_change=self._quality_changed
         )
+        self.predictor = SnapshotFollower(
+            "predictor", _learned, disk=disk / "predictor.json", on_change=self._predictor_changed
+        )
         self.spend = SnapshotFollower(
             "spend",
             SpendSnapshot.model_validate_json,
@@ -144,6 +150,7 @@ class Fleet:
             self.status,
             self.performance,
             self.quality,
+            self.predictor,
             self.spend,
         )
 
@@ -196,6 +203,11 @@ class Fleet:
     def scores(self, workspace_id: int) -> QualityTable:
         """What a workspace's own scores say of the models."""
         return self.qualities.get(workspace_id, NO_SCORES)
+
+    def prediction(self, workspace_id: int, prompt: Callable[[], str]) -> Prediction | None:
+        """What the workspace's learned table says of a prompt, which is made when it is asked; None without a table."""
+        table = self._learned.get(workspace_id)
+        return None if table is None else Prediction(table, prompt)
 
     def view(self, workspace_id: int, now: float) -> FleetView:
         """What routing needs for a request of a workspace, as of now (Unix seconds)."""
@@ -316,6 +328,9 @@ class Fleet:
     def _quality_changed(self, key: str) -> None:
         self.qualities = dict(self.quality.values())
 
+    def _predictor_changed(self, key: str) -> None:
+        self._learned = dict(self.predictor.values())
+
     def _status_changed(self, key: str) -> None:
         self._status = {provider: found.status.value for provider, found in self.status.items()}
 
@@ -351,6 +366,12 @@ def _quality(data: bytes) -> tuple[int, QualityTable]:
     """(workspace id, its scores)."""
     snapshot = QualitySnapshot.model_validate_json(data)
     return snapshot.workspace_id, snapshot.table()
+
+
+def _learned(data: bytes) -> tuple[int, ClusterTable]:
+    """(workspace id, its learned table)."""
+    snapshot = PredictorSnapshot.model_validate_json(data)
+    return snapshot.workspace_id, snapshot.table.compiled(snapshot.version)
 
 
 def _failover(data: bytes) -> CompiledPolicy | FleetSnapshot | LiveDrill:

@@ -9,6 +9,7 @@ from fairlead_common.bus.topology import ROUTING_RESULTS
 from fairlead_common.decisions.strategies import Score
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import routing as ops
+from fairlead_common.operations import routing_predictor as predictor_ops
 from fairlead_common.operations import routing_replay as replay_ops
 from fairlead_common.plugins import load_plugins, usable
 from fairlead_common.service import Runtime
@@ -17,6 +18,9 @@ from fairlead_common.snapshots.loop import SnapshotLoop
 from fairlead_routing.api import RulesApi, StrategiesApi, VersionsApi
 from fairlead_routing.checks import Checks
 from fairlead_routing.history import History
+from fairlead_routing.predictor.api import PredictorApi
+from fairlead_routing.predictor.publishing import Predictors
+from fairlead_routing.predictor.store import PredictorStore
 from fairlead_routing.replay_api import ReplayApi
 from fairlead_routing.scores.feedback import FeedbackApi
 from fairlead_routing.scores.handlers import ResultHandler
@@ -50,6 +54,7 @@ async def wire(runtime: Runtime) -> None:
     runtime.spawn(partial(catalog.follower.follow, runtime.client))
     runtime.spawn(partial(loop.run, runtime.client))
     _wire_scores(runtime)
+    _wire_predictors(runtime, catalog)
     _wire_replays(runtime, store, catalog, strategies)
 
 
@@ -61,6 +66,18 @@ def _wire_scores(runtime: Runtime) -> None:
     answer(runtime.broker, replay_ops.FEEDBACK, feedback.give)
     publish = Qualities(runtime.client, store, utc_now).publish
     loop = SnapshotLoop("routing.quality", runtime.owner, publish, settings.quality_every_s)
+    runtime.spawn(partial(loop.run, runtime.client))
+
+
+def _wire_predictors(runtime: Runtime, catalog: CatalogNow) -> None:
+    store = PredictorStore(runtime.database)
+    loop = SnapshotLoop("routing.predictors", runtime.owner, Predictors(runtime.client, store).publish)
+    api = PredictorApi(runtime.client, store, loop, catalog.of)
+    answer(runtime.broker, predictor_ops.PREDICTOR, api.get)
+    answer(runtime.broker, predictor_ops.PREDICTOR_VERSIONS, api.versions)
+    answer(runtime.broker, predictor_ops.INSTALL_PREDICTOR, api.install, at_once=2)
+    answer(runtime.broker, predictor_ops.RESTORE_PREDICTOR, api.restore, at_once=2)
+    answer(runtime.broker, predictor_ops.REMOVE_PREDICTOR, api.remove)
     runtime.spawn(partial(loop.run, runtime.client))
 
 

@@ -32,6 +32,9 @@ CANDIDATES: Final = 50
 WARM: Final = 500
 """Decisions before the first that counts: caches fill, and the branch predictor learns."""
 ASKED: Final = 2000
+PROMPTS: Final = 1000
+PROMPT_CHARACTERS: Final = (300, 4000)
+"""Of longer prompts, only the first 4,000 are looked at."""
 SUBJECT: Final = "bench.decide"
 
 
@@ -100,6 +103,14 @@ def bench_decision(decisions: int, growth: int, seed: int, json_file: Path | Non
             f"  {strategy:<14}{own.p50_us:>15.1f}{own.p99_us:>10.1f}{wall.p50_us:>12.1f}{wall.p99_us:>10.1f}"
         )
         results["strategies"][strategy] = {"processor": own._asdict(), "wall": wall._asdict()}
+    results["clusters"] = {}
+    for characters in PROMPT_CHARACTERS:
+        cluster = _cluster(characters, seed)
+        results["clusters"][characters] = cluster._asdict()
+        terminal.say(
+            f"cluster of a prompt of {characters:,} characters, only where a learned predictor counts:"
+            f" p50 {cluster.p50_us:.0f} us, p99 {cluster.p99_us:.0f} us of processor time"
+        )
     results["compile_ms"] = _compile_ms(seed)
     terminal.say(f"compile of {MANY_RULES:,} rules: {results['compile_ms']:.0f} ms of processor time")
     asked = asyncio.run(_asked(Decider("balanced", seed)))
@@ -123,6 +134,17 @@ def bench_decision(decisions: int, growth: int, seed: int, json_file: Path | Non
 def _spread(took_ns: Sequence[int], divisor: float) -> Spread:
     ordered = sorted(took_ns)
     return Spread(ordered[len(ordered) // 2] / divisor, ordered[int(0.99 * len(ordered))] / divisor)
+
+
+def _cluster(characters: int, seed: int) -> Spread:
+    """What it takes to tell the cluster of a prompt, which a decision does at most once for a request."""
+    table = scenario.learned(scenario.candidates(CANDIDATES, seed), seed)
+    took = []
+    for prompt in scenario.prompts(WARM + PROMPTS, characters, seed):
+        began = time.thread_time_ns()
+        table.cluster_of(prompt)
+        took.append(time.thread_time_ns() - began)
+    return _spread(took[WARM:], 1e3)
 
 
 def _compile_ms(seed: int) -> float:

@@ -4,9 +4,11 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from fairlead_common.decisions.clusters import BUCKETS, ClusterTable
 from fairlead_common.decisions.plan import Budget, FleetView, RouteRequest
 from fairlead_common.decisions.table import CompiledTable, compile_table
 from fairlead_common.decisions.targets import Candidate, Measured, Target
+from fairlead_common.snapshots.predictor import Cluster, compiled
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot
 
 NOW: Final = 1_790_000_000.0
@@ -112,3 +114,26 @@ def requests(count: int, seed: int) -> list[tuple[RouteRequest, float]]:
         )
         for turn in range(count)
     ]
+
+
+def learned(found: Sequence[Candidate], seed: int) -> ClusterTable:
+    """A table of 32 clusters with 300 words each, as training makes of thousands of prompts."""
+    rng = random.Random(seed)  # noqa: S311
+    return compiled(
+        tuple(
+            Cluster(
+                prompts=100,
+                quality={str(each.target): rng.random() for each in found},
+                words=tuple((bucket, rng.random()) for bucket in rng.sample(range(BUCKETS), 300)),
+            )
+            for _ in range(32)
+        )
+    )
+
+
+def prompts(count: int, characters: int, seed: int) -> list[str]:
+    """Prompts of so many characters, of words of 1 to 9 letters."""
+    rng = random.Random(seed)  # noqa: S311
+    letters = "etaoinshrdlucmfwypvbgkqjxz"
+    words = ["".join(rng.choices(letters, k=rng.randint(1, 9))) for _ in range(2000)]
+    return [" ".join(rng.choices(words, k=characters))[:characters] for _ in range(count)]

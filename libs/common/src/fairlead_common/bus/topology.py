@@ -113,6 +113,7 @@ BUCKETS: Final = (
     Bucket("provider-status", "state of each provider, from health; key: provider"),
     Bucket("routes", "compiled route tables, from routing; key: workspace id"),
     Bucket("quality", "scores of answers by model and task, from routing; key: workspace id"),
+    Bucket("predictor", "learned qualities by kind of prompt, from routing; key: workspace id"),
     Bucket("spend", "what each workspace has spent this day and month, from comparison; key: workspace id"),
     Bucket("failover", "failover policies, overrides and the fleet's breakers, from failover"),
     Bucket("performance", "measured performance, from comparison; key: provider"),

@@ -7,10 +7,13 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
+
+from fairlead_common.decisions.quality import TASK_PRIOR_SCORES
 
 BUCKETS: Final = 1 << 15
 MAX_CHARS: Final = 4000
@@ -36,6 +39,9 @@ class ClusterTable:
     pull: Mapping[int, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     qualities: tuple[Mapping[str, float], ...] = ()
     """Of each cluster: model to expected quality, 0 to 1."""
+    prompts: tuple[int, ...] = ()
+    """How many prompts each cluster was learned from."""
+    version: int = 0
 
     def cluster_of(self, prompt: str) -> int | None:
         """The cluster of the largest pull, the lower number on ties; None when no word is known."""
@@ -49,3 +55,35 @@ class ClusterTable:
         """Model to expected quality; empty when nothing is known."""
         cluster = self.cluster_of(prompt)
         return {} if cluster is None else self.qualities[cluster]
+
+    def expected(self, cluster: int, model: str, otherwise: float | None) -> float | None:
+        """Expected quality of ``model`` in a cluster: the learned one, drawn towards what is expected without it.
+
+        Args:
+            otherwise: quality for the task class, 0 to 1, or None; it counts as ``TASK_PRIOR_SCORES`` prompts.
+        """
+        learned = self.qualities[cluster].get(model)
+        if learned is None or otherwise is None:
+            return otherwise if learned is None else learned
+        prompts = self.prompts[cluster]
+        return (prompts * learned + TASK_PRIOR_SCORES * otherwise) / (prompts + TASK_PRIOR_SCORES)
+
+
+class Prediction:
+    """What a table says of one prompt. Its cluster is looked up once, and only when somebody asks.
+
+    Args:
+        prompt: makes the text of the user's latest turn.
+    """
+
+    def __init__(self, table: ClusterTable, prompt: Callable[[], str]) -> None:
+        self.table = table
+        self._prompt = prompt
+        self.asked = False
+        """A decision went by it."""
+
+    @cached_property
+    def cluster(self) -> int | None:
+        """None = no word of the prompt is known."""
+        self.asked = True
+        return self.table.cluster_of(self._prompt())

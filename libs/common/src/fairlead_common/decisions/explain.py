@@ -45,6 +45,8 @@ class CandidateVerdict:
     expected_latency_ms: float | None
     """To the first token for streams."""
     quality: float | None
+    quality_source: str | None
+    """predictor, scores, measured or catalog."""
     reliability: float
 
 
@@ -56,6 +58,10 @@ class Explanation:
     rules: tuple[RuleVerdict, ...]
     candidates: tuple[CandidateVerdict, ...]
     """Those of the plan first, in its order."""
+    predictor: int | None = None
+    """Version of the learned table that was asked; None = there is none, or quality did not matter."""
+    cluster: int | None = None
+    """Of the prompt; None = not asked for, or no word of it is known."""
 
 
 def explain(
@@ -78,7 +84,10 @@ def explain(
     entrants = [(each, True) for each in lineup.entrants] + [(each, False) for each in lineup.stand_ins]
     found = [_candidate(entrant, named, plan, request) for entrant, named in entrants]
     found.sort(key=lambda each: (each.position is None, each.position or 0))
-    return Explanation(plan, rules, tuple(found))
+    learned = request.prediction
+    if learned is None or not learned.asked:
+        return Explanation(plan, rules, tuple(found))
+    return Explanation(plan, rules, tuple(found), learned.table.version, learned.cluster)
 
 
 def rules_then(
@@ -158,6 +167,7 @@ def _candidate(
         estimated_cost_usd=scores.cost_usd(entrant.candidate, request, request.cached.get(target, 0.0)),
         expected_latency_ms=entrant.ttft_ms if request.stream else entrant.latency_ms,
         quality=entrant.quality,
+        quality_source=entrant.quality_source,
         reliability=entrant.reliability,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from fairlead_common.decisions.clusters import Prediction
 from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.targets import Entrant, Measured, Target
@@ -84,6 +85,8 @@ class RouteRequest:
     """None = the caller has set none."""
     cached: Mapping[Target, float] = field(default_factory=dict)
     """target to the share of the input, 0 to 1, that is expected in the provider's prompt cache."""
+    prediction: Prediction | None = None
+    """None = the workspace has no learned table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ def record_of(found: Plan | NoCapacity, request: RouteRequest) -> dict[str, Any]
             for each in found.excluded[:MAX_EXCLUDED]
         ],
     }
+    if request.prediction is not None and request.prediction.asked:
+        record["predictor"] = request.prediction.table.version
+        record["cluster"] = request.prediction.cluster
     if isinstance(found, Plan):
         record["strategy"] = found.strategy
         record["rule_version"] = found.rule_version

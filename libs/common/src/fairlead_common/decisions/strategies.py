@@ -106,6 +106,13 @@ def bases(strategy: str, conditions: Conditions, entrant: Entrant) -> tuple[floa
     return share * _balanced(entrant, whole, free), share * _balanced(entrant, stream, free)
 
 
+def needs_quality(strategy: str, conditions: Conditions) -> bool:
+    """Whether the quality of the candidates can matter to the choice."""
+    if conditions.min_quality is not None or strategy == "quality" or strategy not in SCORES:
+        return True
+    return strategy == "balanced" and conditions.weights.get("quality", 0.0) > 0.0
+
+
 def cost_weight(strategy: str, conditions: Conditions) -> float:
     """What the score of the cost counts, 0 to 1."""
     if strategy in COST_ONLY:

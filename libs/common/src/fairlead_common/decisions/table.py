@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import is_
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fairlead_common.decisions import scores
+from fairlead_common.decisions.clusters import Prediction
 from fairlead_common.decisions.conditions import ConditionError, Conditions, compile_conditions
 from fairlead_common.decisions.expressions import FirstMatch
 from fairlead_common.decisions.facts import MAKERS, Maker
 from fairlead_common.decisions.plan import FleetView, RouteRequest
-from fairlead_common.decisions.strategies import NO_CONDITIONS, SCORES, Score, bases
-from fairlead_common.decisions.targets import Candidate, Entrant
+from fairlead_common.decisions.strategies import NO_CONDITIONS, SCORES, Score, bases, needs_quality
+from fairlead_common.decisions.targets import Candidate, Entrant, Measured
 from fairlead_common.snapshots.routes import RoutesSnapshot
 
 Resolve = Callable[[str], Sequence[Candidate]]
@@ -65,7 +66,9 @@ class CompiledTable:
     rules: tuple[CompiledRule, ...] = ()
     plugins: Mapping[str, Score] = field(default_factory=dict)
     _match: FirstMatch = field(default_factory=lambda: FirstMatch(()), compare=False, repr=False)
-    _lineups: dict[tuple[int, str, str, str], Lineup] = field(default_factory=dict, compare=False, repr=False)
+    _lineups: dict[tuple[int, str, str, str, int | None], Lineup] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     _facts: dict[tuple[str, str], tuple[tuple[object, ...], Any]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -113,12 +116,19 @@ class CompiledTable:
         """The candidates of ``rule`` for the requested name. Raises LookupError when the name means nothing."""
         candidates = _candidates(rule.conditions, request.requested_model, resolve)
         task = request.task if view.quality.scores else ""
-        key = (position, rule.strategy, request.requested_model, task)
-        known = (*(found for _, found in candidates), view.measured, view.quality)
+        learned = _asked(request.prediction, rule, candidates)
+        cluster = None if learned is None else learned.cluster
+        key = (position, rule.strategy, request.requested_model, task, cluster)
+        known = (
+            *(found for _, found in candidates),
+            view.measured,
+            view.quality,
+            None if learned is None else learned.table,
+        )
         lineup = self._lineups.get(key)
         if lineup is not None and _same(lineup.known, known):
             return lineup
-        lineup = _lineup(candidates, view, known, rule, task)
+        lineup = _lineup(candidates, known, Expected(view, rule, task, learned))
         if len(self._lineups) >= MAX_LINEUPS:
             self._lineups.clear()
         self._lineups[key] = lineup
@@ -169,12 +179,22 @@ def _candidates(
     return found or [(1.0, resolve(requested))]
 
 
+def _asked(
+    prediction: Prediction | None, rule: CompiledRule, candidates: list[tuple[float, Sequence[Candidate]]]
+) -> Prediction | None:
+    """The prediction, where the quality of several candidates can matter: looking at a prompt costs time."""
+    if prediction is None or not needs_quality(rule.strategy, rule.conditions):
+        return None
+    if (
+        rule.conditions.min_quality is None
+        and sum(each.named for _, found in candidates for each in found) < 2
+    ):
+        return None
+    return prediction
+
+
 def _lineup(
-    candidates: list[tuple[float, Sequence[Candidate]]],
-    view: FleetView,
-    known: tuple[object, ...],
-    rule: CompiledRule,
-    task: str,
+    candidates: list[tuple[float, Sequence[Candidate]]], known: tuple[object, ...], expected: "Expected"
 ) -> Lineup:
     named: dict[object, Entrant] = {}
     others: dict[object, Entrant] = {}
@@ -182,32 +202,54 @@ def _lineup(
         chosen = [each for each in found if each.named]
         for candidate in chosen:
             if candidate.target not in named:
-                named[candidate.target] = _entrant(
-                    candidate, len(named), weight / len(chosen), view, rule, task
-                )
+                named[candidate.target] = expected.entrant(candidate, len(named), weight / len(chosen))
         for candidate in found:
             if not candidate.named and candidate.target not in others:
-                others[candidate.target] = _entrant(candidate, len(others), 1.0, view, rule, task)
+                others[candidate.target] = expected.entrant(candidate, len(others), 1.0)
     stand_ins = tuple(entrant for target, entrant in others.items() if target not in named)
     return Lineup(tuple(named.values()), known, stand_ins)
 
 
-def _entrant(
-    candidate: Candidate, place: int, weight: float, view: FleetView, rule: CompiledRule, task: str
-) -> Entrant:
-    measured = view.measured.get(candidate.target, scores.UNMEASURED)
-    latency, first = scores.latency_ms(measured), scores.ttft_ms(measured)
-    entrant = Entrant(
-        candidate=candidate,
-        place=place,
-        weight=weight,
-        latency_ms=latency,
-        ttft_ms=first,
-        quality=view.quality.of(candidate.target, task, scores.quality(candidate, measured)),
-        reliability=scores.reliability(measured),
-        latency_score=scores.on_scale(latency, scores.LATENCY_BOUNDS_MS),
-        ttft_score=scores.on_scale(first, scores.TTFT_BOUNDS_MS),
-        calls=measured.calls,
-    )
-    whole, stream = bases(rule.strategy, rule.conditions, entrant)
-    return replace(entrant, base_whole=whole, base_stream=stream)
+class Expected(NamedTuple):
+    """What is expected of a rule's candidates, by what is known of them."""
+
+    view: FleetView
+    rule: CompiledRule
+    task: str
+    learned: Prediction | None
+    """None = it does not count here."""
+
+    def entrant(self, candidate: Candidate, place: int, weight: float) -> Entrant:
+        """The candidate with all of it."""
+        measured = self.view.measured.get(candidate.target, scores.UNMEASURED)
+        latency, first = scores.latency_ms(measured), scores.ttft_ms(measured)
+        quality, source = self._quality(candidate, measured)
+        entrant = Entrant(
+            candidate=candidate,
+            place=place,
+            weight=weight,
+            latency_ms=latency,
+            ttft_ms=first,
+            quality=quality,
+            reliability=scores.reliability(measured),
+            latency_score=scores.on_scale(latency, scores.LATENCY_BOUNDS_MS),
+            ttft_score=scores.on_scale(first, scores.TTFT_BOUNDS_MS),
+            calls=measured.calls,
+            quality_source=source,
+        )
+        whole, stream = bases(self.rule.strategy, self.rule.conditions, entrant)
+        return replace(entrant, base_whole=whole, base_stream=stream)
+
+    def _quality(self, candidate: Candidate, measured: Measured) -> tuple[float | None, str | None]:
+        """(expected quality, what it rests on most directly)."""
+        target, prior = candidate.target, scores.quality(candidate, measured)
+        found = self.view.quality.of(target, self.task, prior)
+        if self.learned is not None and self.learned.cluster is not None:
+            table, cluster, name = self.learned.table, self.learned.cluster, str(target)
+            if name in table.qualities[cluster]:
+                return table.expected(cluster, name, found), "predictor"
+        if found is None:
+            return None, None
+        if target in self.view.quality.scores:
+            return found, "scores"
+        return found, "catalog" if measured.quality is None else "measured"

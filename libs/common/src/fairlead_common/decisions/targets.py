@@ -66,6 +66,8 @@ class Entrant:
     ttft_score: float
     calls: int
     """Measured calls behind the estimates."""
+    quality_source: str | None = None
+    """predictor, scores, measured or catalog; None = the quality is unknown."""
     base_whole: float = 0.0
     """The part of its score by the rule's strategy that depends on no request; see ``strategies.bases``."""
     base_stream: float = 0.0

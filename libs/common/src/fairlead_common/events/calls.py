@@ -117,6 +117,10 @@ class Decision(BaseModel):
     response_format: str = "text"
     task: str = "unknown"
     language: str = "und"
+    predictor: int | None = None
+    """Version of the learned table that was asked for the quality; None = none was."""
+    cluster: int | None = None
+    """Of the prompt, in that table; None = no word of it is known."""
     metadata: dict[str, str] | None = None
     """The caller's; None = too long to be kept."""
     considered: int = 0

@@ -27,6 +27,7 @@ from fairlead_edge.control import (
     live,
     mappings,
     models,
+    predictor,
     quality,
     replay,
     routing,
@@ -56,6 +57,7 @@ ROUTERS = (
     routing,
     replay,
     quality,
+    predictor,
     access,
     budget,
 )

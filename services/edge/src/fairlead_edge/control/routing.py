@@ -44,7 +44,7 @@ class ExplainIn(BaseModel):
     response_format: Literal["text", "json_object", "json_schema"] = "text"
     user: str = ""
     prompt: str = Field(
-        default="", description="the user's latest turn: task class and language come from it"
+        default="", description="the user's latest turn: task class, language and cluster come from it"
     )
 
 
@@ -68,6 +68,11 @@ class CandidateOut(BaseModel):
     estimated_cost_usd: float | None = None
     expected_latency_ms: float | None = None
     quality: float | None = None
+    quality_source: Literal["predictor", "scores", "measured", "catalog"] | None = Field(
+        default=None,
+        description="predictor: learned for prompts like this one; scores: the workspace's own; measured: the fleet's"
+        " A/B tests; catalog: declared",
+    )
     reliability: float | None = None
 
 
@@ -78,6 +83,13 @@ class Explanation(BaseModel):
     strategy: str | None
     table_version: int | None
     probability: float | None = Field(default=None, description="of the first target, over all draws")
+    predictor: int | None = Field(
+        default=None,
+        description="version of the learned predictor that was asked; null: there is none, or quality did not matter",
+    )
+    cluster: int | None = Field(
+        default=None, description="of the prompt, in the predictor; null: no word is known"
+    )
     error: str | None = None
     rules: list[RuleOut] = []
     candidates: list[CandidateOut] = []
@@ -193,6 +205,7 @@ async def explain(fleet: FleetNow, workspace_id: WorkspaceId, body: ExplainIn) -
         user=body.user,
         task=task_of(body.prompt) if body.prompt else "unknown",
         language=language_of(body.prompt),
+        prediction=fleet.prediction(workspace_id, lambda: body.prompt),
     )
     try:
         found = fleet.explain(request, fleet.clock())
@@ -215,6 +228,8 @@ async def explain(fleet: FleetNow, workspace_id: WorkspaceId, body: ExplainIn) -
         strategy=plan.strategy,
         table_version=plan.table_version,
         probability=plan.choice.probability if plan.choice else None,
+        predictor=found.predictor,
+        cluster=found.cluster,
         rules=rules,
         candidates=candidates,
     )

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fairlead_common.decisions.cost_limit import CostLimit
@@ -64,6 +65,7 @@ class Chats:
             failover=may_fail_over(http.headers),
             cost_limit=cost_limit(http.headers, request, input_tokens),
             turn=self._fleet.next_turn(),
+            prediction=self._fleet.prediction(workspace_id, partial(prompt_of, request)),
             **self._asked_by_the_rules(request, http, workspace_id, input_tokens),
         )
         attempts = self._runner.attempts(call, wanted, timeout_s(http.headers))

@@ -1,12 +1,11 @@
 """Trains the edge's quality table from outcomes, and refuses one that is not shown to be better than the plain means."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from fairlead_common.decisions.clusters import ClusterTable
+from fairlead_common.snapshots.predictor import Cluster, Evaluation, LearnedTable, compiled
 
-from fairlead_routing.quality.evaluation import Cases, Estimate, Floats, Ints, judge
+from fairlead_routing.quality.evaluation import Cases, Floats, Ints, judge
 from fairlead_routing.quality.features import Space, hashed, weighted
 from fairlead_routing.quality.outcomes import EPS, Outcomes
 from fairlead_routing.quality.predictors import Clusters, TaskMeans, Training, numbers, tune
@@ -14,27 +13,14 @@ from fairlead_routing.quality.predictors import Clusters, TaskMeans, Training, n
 WORDS_PER_CLUSTER: Final = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A table of all outcomes, and the gain over per-task best of tables trained on the other half."""
-
-    table: ClusterTable
-    gain: Estimate
-
-    @property
-    def usable(self) -> bool:
-        """The interval of the gain excludes a loss."""
-        return self.gain.low > 0
-
-
-def train(outcomes: Outcomes, seed: int) -> Trained:
+def train(outcomes: Outcomes, seed: int) -> LearnedTable:
     """Train on each half and judge the very table on the other; then train on all."""
     names, task_of = numbers(outcomes.tasks)
     order = np.random.default_rng(seed).permutation(len(task_of))
     halves = (np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :]))
     picks = {name: np.zeros(len(order), dtype=np.int64) for name in ("table", "per-task best")}
     for learn, test in (halves, halves[::-1]):
-        table = table_of(outcomes, task_of, learn, seed)
+        table = compiled(clusters_of(outcomes, task_of, learn, seed))
         nothing = np.zeros((len(order), 1))
         means = TaskMeans.of(Training(nothing, task_of, outcomes.quality).part(learn))
         usual = np.argmax(means.predict(nothing[test], task_of[test]), axis=1)
@@ -46,11 +32,20 @@ def train(outcomes: Outcomes, seed: int) -> Trained:
     cases = Cases(outcomes.arms, names, task_of, outcomes.quality, lambda best: np.full(len(best), EPS))
     report = judge(cases, picks, [("table", "per-task best")], seed)
     every = np.arange(len(order))
-    return Trained(table_of(outcomes, task_of, every, seed), report.gains["table", "per-task best"])
+    gain = report.gains["table", "per-task best"]
+    evaluation = Evaluation(
+        source=outcomes.name[:500],
+        prompts=len(order),
+        seed=seed,
+        gain=gain.value,
+        low=gain.low,
+        high=gain.high,
+    )
+    return LearnedTable(evaluation=evaluation, clusters=clusters_of(outcomes, task_of, every, seed))
 
 
-def table_of(outcomes: Outcomes, task_of: Ints, which: Ints, seed: int) -> ClusterTable:
-    """The table of some of the prompts. Clusters do not know the task class: the words have to tell."""
+def clusters_of(outcomes: Outcomes, task_of: Ints, which: Ints, seed: int) -> tuple[Cluster, ...]:
+    """Clusters of some of the prompts. They do not know the task class: the words have to tell."""
     counts = hashed([outcomes.prompts[row] for row in which])
     space = Space.of(counts)
     training = Training(space.place(counts), np.zeros_like(task_of[which]), outcomes.quality[which])
@@ -60,14 +55,16 @@ def table_of(outcomes: Outcomes, task_of: Ints, which: Ints, seed: int) -> Clust
         clusters.predict(clusters.centres, np.zeros(len(clusters.centres), dtype=np.int64)), 0, 1
     )
     words = weighted(counts, space.idf)
-    pull: dict[int, list[tuple[int, float]]] = {}
-    for cluster in range(len(clusters.centres)):
-        mean = np.asarray(words[member == cluster].sum(axis=0)).ravel()
-        for bucket, strength in _strongest(mean):
-            pull.setdefault(bucket, []).append((cluster, round(strength * float(space.idf[bucket]), 5)))
-    return ClusterTable(
-        {bucket: tuple(pairs) for bucket, pairs in sorted(pull.items())},
-        tuple({arm: round(float(row[n]), 4) for n, arm in enumerate(outcomes.arms)} for row in quality),
+    return tuple(
+        Cluster(
+            prompts=int((member == number).sum()),
+            quality={arm: round(float(row[n]), 4) for n, arm in enumerate(outcomes.arms)},
+            words=tuple(
+                (bucket, round(strength * float(space.idf[bucket]), 5))
+                for bucket, strength in _strongest(np.asarray(words[member == number].sum(axis=0)).ravel())
+            ),
+        )
+        for number, row in enumerate(quality)
     )
 
 
