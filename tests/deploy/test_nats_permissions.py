@@ -45,6 +45,7 @@ BUCKET_OWNERS: dict[str, set[str]] = {
     "failover": {"failover"},
     "routes": {"routing"},
     "quality": {"routing"},
+    "predictor": {"routing"},
     "performance": {"comparison"},
     "spend": {"comparison"},
     "leases": set(),  # each service has keys of its own there
