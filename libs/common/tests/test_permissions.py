@@ -56,6 +56,8 @@ def test_each_user_is_there_once() -> None:
         ("dlq.calls.completed.edge-1", {"health", "comparison"}),
         ("dlq.abtest.jobs.7", {"abtest"}),
         ("dlq.probes.due.openai", {"health"}),
+        ("rpc.routing.decide", {"edge", "ops"}),
+        ("rpc.routing.create", {"edge"}),
     ],
 )
 def test_only_the_owner_publishes(subject: str, owners: set[str]) -> None:

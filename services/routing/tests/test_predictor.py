@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 from fairlead_common.bus.rpc import RpcClient, RpcError
+from fairlead_common.decisions.clusters import features
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import routing_predictor as ops
-from fairlead_common.operations.routing import OfWorkspace
+from fairlead_common.operations.routing import CREATE, CreateRule, OfWorkspace, RuleIn
+from fairlead_common.operations.routing_decide import DECIDE, DecideQuery, Features
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.predictor import LearnedTable, PredictorSnapshot
 from fairlead_common.snapshots.publisher import SnapshotPublisher
@@ -23,11 +25,13 @@ from tests.support.waiting import until
 
 ONE = OfWorkspace(workspace_id=1)
 MODEL = "openai/gpt-5.4-mini"
+WORD = "sums"
+WORDS = [(bucket, 1.0) for bucket in features(WORD)]
 
 
 def table(low: float = 0.01, **quality: float) -> LearnedTable:
     evaluation = {"source": "s", "prompts": 9, "seed": 0, "gain": 0.1, "low": low, "high": 0.2}
-    cluster = {"prompts": 5, "quality": {MODEL: 0.5} | quality, "words": [[7, 1.0]]}
+    cluster = {"prompts": 5, "quality": {MODEL: 0.5} | quality, "words": WORDS}
     return LearnedTable.model_validate({"evaluation": evaluation, "clusters": [cluster]})
 
 
@@ -127,3 +131,15 @@ async def test_only_the_latest_versions_are_kept(edge: Edge) -> None:
         await edge.install(table())
     kept = (await edge.rpc.call(ops.PREDICTOR_VERSIONS, ONE)).versions
     assert [kept[0].version, kept[-1].version] == [22, 3]
+
+
+async def test_the_service_decides_by_it_when_it_is_asked(edge: Edge) -> None:
+    await known(edge)
+    await edge.install(table(**{"google/gemini-3.8-flash": 1.0}))
+    targets: dict[str, object] = {"targets": [MODEL, "google/gemini-3.8-flash"]}
+    rule = RuleIn(name="best", strategy="quality", conditions=targets)
+    await edge.rpc.call(CREATE, CreateRule(workspace_id=1, rule=rule))
+    query = DecideQuery(workspace_id=1, request=Features(model="auto", prompt=WORD))
+    async with asyncio.timeout(30):
+        while (await edge.rpc.call(DECIDE, query)).target != "google/gemini-3.8-flash":
+            await asyncio.sleep(0.02)

@@ -31,6 +31,8 @@ from fairlead_common.events.health import ProviderStatus
 from fairlead_common.snapshots.drills import LiveDrill
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
+from fairlead_common.snapshots.gates import NO_GATES, NO_POLICY_GATES, Gates, gates_of
+from fairlead_common.snapshots.performance import measured_of
 from fairlead_common.snapshots.predictor import PredictorSnapshot
 from fairlead_common.snapshots.quality import QualitySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot
@@ -43,7 +45,6 @@ from nats.aio.client import Client
 from fairlead_edge.affinity import Affinity
 from fairlead_edge.breakers import Breakers
 from fairlead_edge.counting import TokenRatios
-from fairlead_edge.gates import NO_GATES, NO_POLICY_GATES, Gates, gates_of
 from fairlead_edge.headroom import Headroom
 from fairlead_edge.spending import Spending
 
@@ -335,19 +336,7 @@ class Fleet:
         self._status = {provider: found.status.value for provider, found in self.status.items()}
 
     def _performance_changed(self, key: str) -> None:
-        self._measured = {
-            Target(each.provider, each.model): Measured(
-                each.calls,
-                each.error_rate,
-                each.latency_p50_ms,
-                each.latency_p95_ms,
-                each.ttft_p50_ms,
-                each.cost_per_call_usd,
-                each.quality,
-            )
-            for found in self.performance.values()
-            for each in found.models
-        }
+        self._measured = measured_of(self.performance.values())
         self._ttft_p95_s = {
             Target(each.provider, each.model): each.ttft_p95_ms / 1000
             for found in self.performance.values()

@@ -1,5 +1,6 @@
 """Composition root of the routing service."""
 
+import time
 from collections.abc import Mapping
 from functools import partial
 
@@ -9,6 +10,7 @@ from fairlead_common.bus.topology import ROUTING_RESULTS
 from fairlead_common.decisions.strategies import Score
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import routing as ops
+from fairlead_common.operations import routing_decide as decide_ops
 from fairlead_common.operations import routing_predictor as predictor_ops
 from fairlead_common.operations import routing_replay as replay_ops
 from fairlead_common.plugins import load_plugins, usable
@@ -17,7 +19,9 @@ from fairlead_common.snapshots.loop import SnapshotLoop
 
 from fairlead_routing.api import RulesApi, StrategiesApi, VersionsApi
 from fairlead_routing.checks import Checks
+from fairlead_routing.decide_api import DecideApi, Situation
 from fairlead_routing.history import History
+from fairlead_routing.known import Known
 from fairlead_routing.predictor.api import PredictorApi
 from fairlead_routing.predictor.publishing import Predictors
 from fairlead_routing.predictor.store import PredictorStore
@@ -55,7 +59,11 @@ async def wire(runtime: Runtime) -> None:
     runtime.spawn(partial(loop.run, runtime.client))
     _wire_scores(runtime)
     _wire_predictors(runtime, catalog)
-    _wire_replays(runtime, store, catalog, strategies)
+    known = Known(strategies, time.time)
+    for job in known.jobs(runtime.client):
+        runtime.spawn(job)
+    _wire_decisions(runtime, catalog, known)
+    _wire_replays(runtime, store, catalog, known, strategies)
 
 
 def _wire_scores(runtime: Runtime) -> None:
@@ -72,7 +80,7 @@ def _wire_scores(runtime: Runtime) -> None:
 def _wire_predictors(runtime: Runtime, catalog: CatalogNow) -> None:
     store = PredictorStore(runtime.database)
     loop = SnapshotLoop("routing.predictors", runtime.owner, Predictors(runtime.client, store).publish)
-    api = PredictorApi(runtime.client, store, loop, catalog.of)
+    api = PredictorApi(runtime.client, store, loop, catalog.required)
     answer(runtime.broker, predictor_ops.PREDICTOR, api.get)
     answer(runtime.broker, predictor_ops.PREDICTOR_VERSIONS, api.versions)
     answer(runtime.broker, predictor_ops.INSTALL_PREDICTOR, api.install, at_once=2)
@@ -81,13 +89,28 @@ def _wire_predictors(runtime: Runtime, catalog: CatalogNow) -> None:
     runtime.spawn(partial(loop.run, runtime.client))
 
 
+def _wire_decisions(runtime: Runtime, catalog: CatalogNow, known: Known) -> None:
+    def situation(workspace_id: int) -> Situation:
+        now = catalog.required(workspace_id)
+        return Situation(
+            known.table(workspace_id),
+            known.policy(workspace_id),
+            now.candidates,
+            known.view(workspace_id, now),
+            known.learned(workspace_id),
+        )
+
+    answer(runtime.broker, decide_ops.DECIDE, DecideApi(situation, time.time).decide)
+
+
 def _wire_replays(
-    runtime: Runtime, store: RoutingStore, catalog: CatalogNow, strategies: Mapping[str, Score]
+    runtime: Runtime,
+    store: RoutingStore,
+    catalog: CatalogNow,
+    known: Known,
+    strategies: Mapping[str, Score],
 ) -> None:
-    history = History(RpcClient(runtime.client), catalog.of)
+    history = History(RpcClient(runtime.client), catalog.required, known)
     api = ReplayApi(store, history, strategies)
     answer(runtime.broker, replay_ops.WHAT_IF, api.what_if, at_once=2)
     answer(runtime.broker, replay_ops.ANALYTICS, api.analytics, at_once=2)
-    runtime.spawn(partial(history.performance.follow, runtime.client))
-    runtime.spawn(partial(history.quality.follow, runtime.client))
-    runtime.spawn(partial(history.failover.follow, runtime.client))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
+from fairlead_common.bus.rpc import RpcError
 from fairlead_common.decisions.strategies import Score
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
@@ -29,6 +30,14 @@ class CatalogNow:
     def of(self, workspace_id: int) -> Catalog | None:
         """The catalog of a workspace; None while there never was one."""
         return None if self._catalogs is None else self._catalogs.of(workspace_id)
+
+    def required(self, workspace_id: int) -> Catalog:
+        """The catalog of a workspace. Raises RpcError: there never was one."""
+        found = self.of(workspace_id)
+        if found is None:
+            text = "no edge has published its catalog yet; try again when one runs"
+            raise RpcError(503, "no_catalog", text)
+        return found
 
     def _changed(self, key: str) -> None:
         own = {key: list(each.entries.values()) for key, each in self.follower.items()}

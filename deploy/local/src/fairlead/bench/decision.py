@@ -12,13 +12,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from fairlead_common.bus.connection import connect
+import uvloop
+from fairlead_common.bus.connection import CONNECT_OPTIONS, connect
+from fairlead_common.bus.rpc import RpcClient, answer
 from fairlead_common.decisions.plan import FleetView, Plan, RouteRequest
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.strategies import SCORES
 from fairlead_common.decisions.table import CompiledTable, compile_table
 from fairlead_common.decisions.targets import Candidate
-from nats.aio.msg import Msg
+from fairlead_common.operations.routing_decide import DECIDE, DecideQuery, Features
+from fairlead_routing.decide_api import DecideApi, Situation
+from faststream.nats import NatsBroker
 
 from fairlead.bench import scenario
 from fairlead.embedded.nats import program
@@ -35,7 +39,6 @@ ASKED: Final = 2000
 PROMPTS: Final = 1000
 PROMPT_CHARACTERS: Final = (300, 4000)
 """Of longer prompts, only the first 4,000 are looked at."""
-SUBJECT: Final = "bench.decide"
 
 
 class Spread(NamedTuple):
@@ -54,6 +57,11 @@ class Decider:
         self._table: CompiledTable = scenario.table(RULES, strategy, self.candidates)
         self._named = {str(each.target): (each,) for each in self.candidates}
         self.requests = scenario.requests(4096, seed)
+
+    @property
+    def situation(self) -> Situation:
+        """What the decisions go by."""
+        return Situation(self._table, None, self._resolve, self._view, None)
 
     def decide(self, request: RouteRequest, draw: float) -> Plan:
         """One decision."""
@@ -113,7 +121,8 @@ def bench_decision(decisions: int, growth: int, seed: int, json_file: Path | Non
         )
     results["compile_ms"] = _compile_ms(seed)
     terminal.say(f"compile of {MANY_RULES:,} rules: {results['compile_ms']:.0f} ms of processor time")
-    asked = asyncio.run(_asked(Decider("balanced", seed)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as services run
+        asked = runner.run(_asked(Decider("balanced", seed)))
     results["asked_through_nats"] = asked._asdict()
     terminal.say(
         f"asked through NATS, balanced: p50 {asked.p50_us / 1e3:.2f} ms, p99 {asked.p99_us / 1e3:.2f} ms"
@@ -173,7 +182,7 @@ def _memory() -> tuple[int, int]:
 
 
 async def _asked(decider: Decider) -> Spread:
-    """Request and reply over a NATS server on this machine; who asks and who decides share this process."""
+    """Over a NATS server on this machine; who asks and who decides share this process."""
     port = next(free_ports())
     server = await asyncio.create_subprocess_exec(
         program(), "-a", HOST, "-p", str(port), stderr=asyncio.subprocess.DEVNULL
@@ -187,22 +196,32 @@ async def _asked(decider: Decider) -> Spread:
 
 
 async def _asking(decider: Decider, url: str) -> Spread:
+    """The operation ``routing.decide`` as the routing service answers it."""
+    broker = NatsBroker(url, logger=None, **CONNECT_OPTIONS)
+    answer(broker, DECIDE, DecideApi(lambda _: decider.situation, lambda: scenario.NOW).decide)
+    await broker.start()
     client = await connect(url, "fairlead-bench")
-
-    async def answer(message: Msg) -> None:
-        request, draw = decider.requests[int(message.data)]
-        plan = decider.decide(request, draw)
-        await message.respond(json.dumps([str(step.target) for step in plan.steps]).encode())
-
-    await client.subscribe(SUBJECT, cb=answer)
-    await client.flush()
-    took = []
+    rpc, took = RpcClient(client), []
     for number in range(WARM + ASKED):
+        query = _query(decider.requests[number % len(decider.requests)][0])
         began = time.perf_counter_ns()
-        await client.request(SUBJECT, str(number).encode(), timeout=5)
+        await rpc.call(DECIDE, query)
         took.append(time.perf_counter_ns() - began)
     await client.close()
+    await broker.stop()
     return _spread(took[WARM:], 1e3)
+
+
+def _query(request: RouteRequest) -> DecideQuery:
+    features = Features(
+        model=request.requested_model,
+        input_tokens=request.input_tokens,
+        max_output_tokens=request.max_output_tokens,
+        stream=request.stream,
+        metadata=dict(request.metadata),
+        user=request.user,
+    )
+    return DecideQuery(workspace_id=request.workspace_id, request=features)
 
 
 async def _listens(port: int) -> None:

@@ -65,6 +65,8 @@ class Role:
     """Buckets it reads and watches."""
     asks: tuple[str, ...] = ()
     """Services whose operations it calls."""
+    requests: tuple[str, ...] = ()
+    """Single operations it calls."""
     serves: bool = True
     """Answers ``rpc.<name>.<operation>`` and competes for the leases ``<name>.<job>``."""
     purges: tuple[str, ...] = ()
@@ -149,9 +151,10 @@ ROLES: Final = (
     ),
     Role(
         "ops",
-        "people and their tools: alerts, states, dead letters",
+        "people and their tools: alerts, states, dead letters; where a request would go",
         hears=(STATUS, PERFORMANCE, SWITCHED, RECOVERED, ALERTS, REPORTS, DRIFT, "dlq.>"),
         replays=("STATUS", "FAILOVER", "ALERTS", "REPORTS", "DRIFT", "DLQ"),
+        requests=("rpc.routing.decide",),
         serves=False,
     ),
 )
@@ -202,7 +205,7 @@ def permissions(role: Role) -> Permissions:
         publish += [f"$KV.{bucket}.>", *_getting(bucket), *_watching(bucket)]
     for bucket in role.follows:
         publish += [*_getting(bucket), *_watching(bucket)]
-    publish += [f"rpc.{service}.*" for service in role.asks]
+    publish += [*role.requests, *(f"rpc.{service}.*" for service in role.asks)]
     publish += [f"$JS.API.STREAM.PURGE.{stream}" for stream in role.purges]
     if role.serves:
         publish += [f"rpc.{role.name}.*.changed", *_getting("leases", f"{role.name}.>")]

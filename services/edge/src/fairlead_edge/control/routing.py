@@ -6,17 +6,16 @@ from uuid import UUID
 
 from fairlead_common.bus.rpc import Empty, RpcClient
 from fairlead_common.decisions.explain import rules_then
-from fairlead_common.decisions.languages import language_of
-from fairlead_common.decisions.plan import NoCapacity, RouteRequest
+from fairlead_common.decisions.plan import NoCapacity
 from fairlead_common.decisions.record import kept_of, request_of
-from fairlead_common.decisions.tasks import task_of
 from fairlead_common.events.calls import Decision
 from fairlead_common.operations import comparison as calls
 from fairlead_common.operations import routing as ops
+from fairlead_common.operations.routing_decide import Features
 from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_models.errors import UnknownModel
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from fairlead_edge.control.dependencies import FleetNow, KeyId, Rpc, WorkspaceId
 
@@ -30,22 +29,8 @@ Before = Annotated[int | None, Query(ge=1, le=MOST, description="go on with vers
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-class ExplainIn(BaseModel):
+class ExplainIn(Features):
     """A request to think through; nothing is sent to a provider."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str
-    needs: list[str] = []
-    input_tokens: int = Field(default=100, ge=0)
-    max_output_tokens: int | None = Field(default=None, ge=1)
-    stream: bool = False
-    metadata: dict[str, str] = {}
-    response_format: Literal["text", "json_object", "json_schema"] = "text"
-    user: str = ""
-    prompt: str = Field(
-        default="", description="the user's latest turn: task class, language and cluster come from it"
-    )
 
 
 class RuleOut(BaseModel):
@@ -193,20 +178,7 @@ async def table(rpc: Rpc, workspace_id: WorkspaceId) -> RoutesSnapshot:
 @router.post("/explain", summary="Why a request would go where it would go")
 async def explain(fleet: FleetNow, workspace_id: WorkspaceId, body: ExplainIn) -> Explanation:
     """The very decision code of the request path, with what this edge knows now."""
-    request = RouteRequest(
-        body.model,
-        workspace_id,
-        frozenset(body.needs),
-        body.input_tokens,
-        body.max_output_tokens,
-        body.stream,
-        body.metadata,
-        response_format=body.response_format,
-        user=body.user,
-        task=task_of(body.prompt) if body.prompt else "unknown",
-        language=language_of(body.prompt),
-        prediction=fleet.prediction(workspace_id, lambda: body.prompt),
-    )
+    request = body.request(workspace_id, fleet.prediction(workspace_id, lambda: body.prompt))
     try:
         found = fleet.explain(request, fleet.clock())
     except UnknownModel as error:

@@ -23,7 +23,7 @@ class PredictorApi:
         client: Client,
         store: PredictorStore,
         tables: SnapshotLoop,
-        catalog: Callable[[int], Catalog | None],
+        catalog: Callable[[int], Catalog],
     ) -> None:
         self._client = client
         self._store = store
@@ -73,10 +73,6 @@ class PredictorApi:
         document: str,
     ) -> ops.Predictor:
         catalog = self._catalog(request.workspace_id)
-        if catalog is None:
-            raise RpcError(
-                503, "no_catalog", "no edge has published its catalog yet; try again when one runs"
-            )
         size = len(document.encode())
         try:
             check(table, size, catalog)

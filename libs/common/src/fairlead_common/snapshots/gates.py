@@ -1,4 +1,4 @@
-"""The fleet's gates as this edge holds them: by provider and by target, holds ending at their time by themselves."""
+"""The fleet's gates as decisions read them: by provider and by target, holds ending at their time by themselves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
