@@ -182,6 +182,15 @@ async def test_a_spent_budget_blocks_with_402_and_leaves_others_alone(
         served = [call for call in await journalled(edge, len(statuses)) if call.status == 200]
         assert shown["spent_today_usd"] == pytest.approx(sum(call.cost_usd or 0.0 for call in served))
         assert (shown["remaining_usd"], shown["when_spent"]) == (0.0, "block")
+        explained = (await client.post("/api/providers/routing/explain", json={"model": "auto"})).json()
+        assert (explained["rule"], explained["strategy"]) == (None, None)
+        assert explained["error"] == answer.json()["error"]["message"]
+        assert {(each["position"], each["reason"]) for each in explained["candidates"]} == {
+            (None, explained["error"])
+        }
+        (refused,) = [call for call in await journalled(edge, len(statuses)) if call.status == 402]
+        assert refused.decision is not None
+        assert refused.decision.strategy is None
         assert (await edge.client(OTHER).post(CHAT, json=ask("Hello"))).status_code == 200
         assert (await edge.client(OTHER).get("/api/workspaces/1/budget")).status_code == 404
 

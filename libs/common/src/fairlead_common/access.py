@@ -46,7 +46,7 @@ class BudgetSettings(BaseModel):
     @property
     def limits(self) -> Limits:
         """As decisions read it."""
-        return Limits(self.daily_usd, self.monthly_usd)
+        return Limits(self.daily_usd, self.monthly_usd, self.when_spent == "block")
 
 
 class WorkspaceSettings(BaseModel):

@@ -2,8 +2,9 @@
 
 import json
 
+from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.plan import FleetView, NoCapacity, RouteRequest
-from fairlead_common.decisions.record import record_of
+from fairlead_common.decisions.record import record_of, request_of
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.table import compile_table
 from fairlead_common.decisions.targets import Candidate, Measured, Target
@@ -75,3 +76,19 @@ def test_it_is_bounded() -> None:
     assert (found.left_out, len(found.excluded)) == (100, 10)
     assert found.metadata is None
     assert len(json.dumps(found.model_dump(mode="json"))) < 8000
+
+
+def test_the_callers_limit_and_wish_for_one_target_are_kept_and_decide_again() -> None:
+    limited = RouteRequest("a", input_tokens=1000, cost_limit=CostLimit(0.004, 1000, 100), failover=False)
+    found = decision(limited, (A, B))
+    assert (found.max_cost_usd, found.limit_output_tokens, found.failover) == (0.004, 100, False)
+    assert [each.target for each in found.excluded] == ["google/b"]
+    again = request_of(found, "a", 1, stream=False)
+    assert (again.cost_limit, again.failover) == (limited.cost_limit, False)
+    assert decision(again, (A, B)).excluded == found.excluded
+
+
+def test_records_of_before_there_was_such_a_field_have_no_limit() -> None:
+    kept = decision(RouteRequest("a"), (A,)).model_dump(exclude={"max_cost_usd", "limit_output_tokens"})
+    again = request_of(Decision.model_validate(kept), "a", 1, stream=False)
+    assert (again.cost_limit, again.failover) == (None, True)

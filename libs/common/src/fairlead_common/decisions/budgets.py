@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from fairlead_common.decisions.plan import Budget
+from fairlead_common.decisions.plan import Budget, NoCapacity
 
 DAY_S: Final = 86_400
 
@@ -23,6 +23,8 @@ class Limits(NamedTuple):
 
     daily_usd: float | None = None
     monthly_usd: float | None = None
+    blocks: bool = False
+    """Once it is spent, requests are refused."""
 
 
 class Spent(NamedTuple):
@@ -52,7 +54,20 @@ def budget_of(limits: Limits, spent: Spent, now: float) -> Budget | None:
         remaining_share=min(map(_left, found)),
         pace=min(_pace(limit, now) for limit in found),
         renews_at=max(out or [limit.ends_at for limit in found]),
+        blocks=limits.blocks,
     )
+
+
+def refusal(budget: Budget | None, workspace_id: int) -> NoCapacity | None:
+    """What a request gets while the budget is spent and blocks; None = it may go on."""
+    if budget is None or not (budget.spent and budget.blocks):
+        return None
+    renews_at = datetime.fromtimestamp(budget.renews_at, UTC)
+    text = (
+        f"The budget of workspace {workspace_id} is spent; it renews at {renews_at:%Y-%m-%d %H:%M} UTC. "
+        f"An admin can raise it with PUT /api/workspaces/{workspace_id}/settings."
+    )
+    return NoCapacity(402, "budget_spent", text)
 
 
 def _left(limit: Limit) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fairlead_common.decisions import scores
+from fairlead_common.decisions.budgets import refusal
 from fairlead_common.decisions.conditions import compile_conditions
 from fairlead_common.decisions.expressions import Expression, Verdict, evaluate
 from fairlead_common.decisions.facts import facts_of
@@ -74,7 +75,9 @@ def explain(
     draw: float,
 ) -> Explanation:
     """Decide, and say why. Arguments and errors are those of ``make_plan``."""
-    plan = make_plan(table, policy, request, resolve, view, now, draw)
+    plan = refusal(view.budget, request.workspace_id) or make_plan(
+        table, policy, request, resolve, view, now, draw
+    )
     decider, rule = table.rule_for(request, view, now)
     lineup = table.lineup(decider, rule, request, resolve, view)
     rules = tuple(
@@ -157,7 +160,9 @@ def _candidate(
     if position is not None:
         reason = steps[position].reason.value if excluded is None else f"{steps[position].reason}: {excluded}"
     else:
-        reason = excluded or "further back than a plan goes"
+        reason = excluded or (
+            plan.message if isinstance(plan, NoCapacity) else "further back than a plan goes"
+        )
     return CandidateVerdict(
         target=target,
         named=named,

@@ -100,6 +100,8 @@ class Budget:
     """Remaining share of the money divided by the remaining share of the time; below 1 it is being spent too fast."""
     renews_at: float = math.inf
     """Unix time at which there is money again, or the next period begins."""
+    blocks: bool = False
+    """Once it is spent, requests are refused; otherwise they go to the cheapest."""
 
     @property
     def spent(self) -> bool:

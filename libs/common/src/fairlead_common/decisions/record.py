@@ -7,6 +7,7 @@ and bounded: ten candidates, ten exclusions, short texts. Of what callers wrote,
 from typing import Any, Final
 
 from fairlead_common.decisions import scores
+from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.plan import Choice, NoCapacity, Plan, RouteRequest
 from fairlead_common.decisions.targets import Entrant
 from fairlead_common.events.calls import Decision
@@ -38,6 +39,10 @@ def record_of(found: Plan | NoCapacity, request: RouteRequest) -> dict[str, Any]
             for each in found.excluded[:MAX_EXCLUDED]
         ],
     }
+    if not request.failover:
+        record["failover"] = False
+    if (limit := request.cost_limit) is not None:
+        record["max_cost_usd"], record["limit_output_tokens"] = limit.usd, limit.output_tokens
     if request.prediction is not None and request.prediction.asked:
         record["predictor"] = request.prediction.table.version
         record["cluster"] = request.prediction.cluster
@@ -104,5 +109,14 @@ def request_of(
         response_format=decision.response_format,
         task=decision.task,
         language=decision.language,
+        failover=decision.failover,
         turn=turn,
+        cost_limit=_limit(decision),
     )
+
+
+def _limit(decision: Decision) -> CostLimit | None:
+    usd, output_tokens = decision.max_cost_usd, decision.limit_output_tokens
+    if usd is None or output_tokens is None:
+        return None
+    return CostLimit(usd, decision.tokens, output_tokens)

@@ -123,6 +123,12 @@ class Decision(BaseModel):
     """Of the prompt, in that table; None = no word of it is known."""
     metadata: dict[str, str] | None = None
     """The caller's; None = too long to be kept."""
+    failover: bool = True
+    """False: the caller wanted one target and no stand-ins."""
+    max_cost_usd: float | None = None
+    """What the caller wanted to pay at most; None = it set no limit."""
+    limit_output_tokens: int | None = None
+    """The output that the limit was held against; None as well in records without a limit."""
     considered: int = 0
     """How many candidates there were; the first of them follow, the chosen one in front."""
     candidates: tuple[Considered, ...] = ()

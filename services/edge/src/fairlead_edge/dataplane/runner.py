@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from fairlead_common.decisions.budgets import refusal
 from fairlead_common.decisions.plan import NoCapacity, RouteRequest
 from fairlead_common.outcomes import CallState
 from fairlead_models.errors import InvalidRequest
@@ -71,24 +72,13 @@ class Runner:
             UnknownModel: nothing is called so.
         """
         now = self._fleet.clock()
-        self._refuse_when_spent(wanted.workspace_id, now)
-        found = self._fleet.plan(wanted, now, stand_ins=False)
+        budget = self._fleet.budget(wanted.workspace_id, now)
+        found = refusal(budget, wanted.workspace_id) or self._fleet.plan(wanted, now, stand_ins=False)
         call.wanted, call.decided = wanted, found
         if isinstance(found, NoCapacity):
             raise NoAnswer(found.status, found.code, found.message, found.retry_after_s)
         self._fleet.reserve(call.call_id, wanted, found.steps[0].target)
         return Attempts(call, wanted, found, self._around, timeout_s)
-
-    def _refuse_when_spent(self, workspace_id: int, now: float) -> None:
-        settings, budget = self._fleet.settings(workspace_id).budget, self._fleet.budget(workspace_id, now)
-        if settings is None or budget is None or not budget.spent or settings.when_spent != "block":
-            return
-        renews_at = datetime.fromtimestamp(budget.renews_at, UTC)
-        text = (
-            f"The budget of workspace {workspace_id} is spent; it renews at {renews_at:%Y-%m-%d %H:%M} UTC. "
-            f"An admin can raise it with PUT /api/workspaces/{workspace_id}/settings."
-        )
-        raise NoAnswer(402, "budget_spent", text)
 
     def _cancelled(self, call: RunningCall, writer: ResponseWriter, *, stopping: bool) -> None:
         if call.recorded:
