@@ -21,6 +21,7 @@ from fairlead_comparison.settings import ComparisonSettings
 from fairlead_comparison.store.observations import DAY, ObservationStore
 from fairlead_comparison.store.rescues import RescueStore
 from fairlead_comparison.store.results import ResultStore
+from fairlead_comparison.store.spend import SpendStore
 from fairlead_comparison.store.sums import ALL_IN_ONE, SumStore, Window
 from sqlalchemy import text
 
@@ -78,7 +79,7 @@ async def test_routed_calls_are_read_page_by_page_and_one_in_so_many(
     calls = [call(decision=decision, at=start + timedelta(seconds=i // 2)) for i in range(40)]
     others = [call(), call(decision=decision, workspace_id=2), call(decision=decision, kind=CallKind.PROBE)]
     await store.write(observed([*calls, *others]))
-    api = CallsApi(store, ResultStore(database), RescueStore(database))
+    api = CallsApi(store, ResultStore(database), RescueStore(database), SpendStore(database))
     query = ops.DecisionsQuery(workspace_id=1, since=start, until=start + timedelta(seconds=15), limit=7)
     seen: list[str] = []
     while True:

@@ -436,8 +436,20 @@ async def test_what_if_analytics_and_feedback(plane: Plane) -> None:
     openai = {**google, "conditions": {"providers": ["openai"]}}
     changed = await plane.admin.post(f"{base}/what-if", json={**period, "rules": [openai]})
     assert (changed.json()["replayed"], changed.json()["changed"]) == (6, 6)
+    unknown, without = changed.json()["assumed"]
+    assert "because its versions are not known: the failover service does not answer" in unknown
+    assert without == "budget: none, because the workspace has none now"
     same = await plane.admin.post(f"{base}/what-if", json={**period, "version": 1})
     assert (same.json()["replayed"], same.json()["changed"]) == (6, 0)
+    await plane.start("failover")
+    settings = {"budget": {"daily_usd": 1e-9}}
+    assert (await plane.admin.put("/api/workspaces/1/settings", json=settings)).status_code == 200
+    await until(lambda: plane.edge.fleet.settings(1).budget is not None)
+    broke = (await plane.admin.post(f"{base}/what-if", json={**period, "rules": [openai]})).json()
+    assert (broke["replayed"], broke["blocked"], broke["unserved"]) == (6, 5, 5)
+    versions, spent = broke["assumed"]
+    assert versions == "failover policy: the version in force at each call; none before the first"
+    assert spent.startswith("budget: the limits of now at all times; spent before the period 0.0")
     for problem_, body in (
         ("exactly one", {**period, "rules": [], "version": 1}),
         ("there is no rule 99", {**period, "rule": openai, "rule_id": 99}),

@@ -1,13 +1,16 @@
 """Past calls under other rules: what is decided again, what is expected of it, and what cannot be told."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
+from fairlead_common.decisions.budgets import Limits, Spent
 from fairlead_common.decisions.conditions import compile_conditions
-from fairlead_common.decisions.plan import FleetView, RouteRequest
+from fairlead_common.decisions.plan import FleetView, NoCapacity, RouteRequest
 from fairlead_common.decisions.policies import compile_policy
+from fairlead_common.decisions.quality import QualityTable, Scores
 from fairlead_common.decisions.record import record_of
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.table import CompiledTable, compile_table
@@ -15,6 +18,7 @@ from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.calls import Considered, Decision, LeftOut
 from fairlead_common.ids import new_id
 from fairlead_common.operations.comparison import DecidedCall
+from fairlead_common.operations.failover import ConfigVersion, PolicyRuleIn
 from fairlead_common.operations.routing_replay import WhatIf
 from fairlead_common.snapshots.failover import PolicySnapshot
 from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot
@@ -23,8 +27,10 @@ from fairlead_models.catalog.entries import Entry
 from fairlead_models.catalog.pricing import Pricing
 from fairlead_routing.domain import bootstrap
 from fairlead_routing.domain.analytics import Then, analytics
+from fairlead_routing.domain.purse import Purse
 from fairlead_routing.domain.replay import Knowledge, Replayed, replay
 from fairlead_routing.domain.what_if import what_if
+from fairlead_routing.history import policies_of
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 DEAR, CHEAP = Target("openai", "dear"), Target("google", "cheap")
@@ -119,7 +125,93 @@ def test_who_was_out_for_the_moment_stays_out() -> None:
 
 def test_the_workspaces_primary_provider_comes_first() -> None:
     policy = compile_policy(PolicySnapshot(workspace_id=1, version=1, primary_provider="openai"))
-    assert replayed(decided(QUALITY, ASK), COST, Knowledge(CATALOG, MEASURED, policy=policy)).after == DEAR
+    known = Knowledge(CATALOG, MEASURED, policies=((-math.inf, policy),))
+    assert replayed(decided(QUALITY, ASK), COST, known).after == DEAR
+
+
+def version(number: int, hours: int, primary: str | None, action: str = "changed") -> ConfigVersion:
+    return ConfigVersion.model_validate(
+        {
+            "version": number,
+            "action": action,
+            "changed_by": None,
+            "changed_at": START + timedelta(hours=hours),
+            "config": {"primary_provider": primary},
+        }
+    )
+
+
+def test_each_call_is_decided_by_the_failover_policy_of_its_time() -> None:
+    bad = version(3, 3, "openai")
+    rule = PolicyRuleIn.model_construct(name="r", enabled=True, conditions={"when": "not valid ("})
+    bad = bad.model_copy(update={"config": bad.config.model_copy(update={"rules": [rule]})})
+    kept = [version(4, 4, None, "deleted"), bad, version(2, 2, "google"), version(1, 1, "openai")]
+    known = Knowledge(CATALOG, MEASURED, policies=policies_of(1, kept))
+    then = {hour: decided(COST, ASK, started_at=START + timedelta(hours=hour)) for hour in range(6)}
+    first = {hour: replayed(call, QUALITY, known).after for hour, call in then.items()}
+    assert first == {0: DEAR, 1: DEAR, 2: CHEAP, 3: CHEAP, 4: DEAR, 5: DEAR}
+
+
+def test_what_was_judged_then_is_not_judged_again_by_the_scores_of_now() -> None:
+    scores = QualityTable({DEAR: {"unknown": Scores(1000, 0.1)}, CHEAP: {"unknown": Scores(1000, 1.0)}})
+    assert not replayed(decided(QUALITY, ASK), QUALITY, Knowledge(CATALOG, MEASURED, scores)).changed
+
+
+def money(spent_usd: float, *, blocks: bool = False, each: float = 1.0) -> Purse:
+    """A day's budget of one dollar."""
+    return Purse(Limits(daily_usd=1.0, blocks=blocks), Spent(spent_usd, spent_usd), START.timestamp(), each)
+
+
+def dear(count: int, **values: Any) -> list[DecidedCall]:
+    """Calls an hour apart, beginning at midnight, each for a quarter of a dollar."""
+    return [
+        decided(QUALITY, ASK, started_at=START + timedelta(hours=i), cost_usd=0.25, **values)
+        for i in range(count)
+    ]
+
+
+def test_a_budget_is_spent_call_by_call_and_renewed_at_midnight() -> None:
+    found = what_if(dear(30), 30, QUALITY, KNOWN, money(0.5), ("by hand",))
+    assert (found.replayed, found.changed, found.blocked) == (30, 24, 0)
+    assert found.assumed == ["by hand"]
+    blocked = what_if(dear(30), 30, QUALITY, KNOWN, money(0.5, blocks=True))
+    assert (blocked.unserved, blocked.blocked, blocked.rules) == (24, 24, {"rule 1": 6})
+
+
+def test_cheaper_rules_make_the_money_last_and_a_sample_counts_for_all() -> None:
+    found = what_if(dear(24), 24, COST, KNOWN, money(0.5, blocks=True))
+    assert (found.blocked, found.unserved) == (0, 0)
+    sampled = what_if(dear(24), 240, QUALITY, KNOWN, money(0.0, blocks=True, each=10.0))
+    assert sampled.blocked == 23
+
+
+def test_rules_that_ask_for_the_budget_are_replayed() -> None:
+    rules = table(("cost", {"when": "budget.remaining_share < 0.5"}), ("quality", {}))
+    found = what_if(dear(4), 4, rules, KNOWN, money(0.0))
+    assert (found.rules, found.not_replayed) == ({"rule 2": 3, "rule 1": 1}, [])
+    assert what_if(dear(4), 4, rules, KNOWN).rules == {"rule 2": 4}
+
+
+def test_a_call_that_the_spent_budget_had_refused_can_be_served_under_cheaper_rules() -> None:
+    nobody = Decision.model_validate(record_of(NoCapacity(402, "budget_spent", "spent"), ASK))
+    refused = decided(
+        COST,
+        ASK,
+        provider=None,
+        model=None,
+        state="failed",
+        cost_usd=None,
+        decision=nobody,
+        rule=None,
+        input_tokens=None,
+        output_tokens=None,
+    )
+    purse = money(0.9)
+    found = what_if([refused], 1, COST, KNOWN, purse)
+    assert (found.changed, found.unserved) == (1, 0)
+    budget = purse.budget(START.timestamp())
+    assert budget is not None
+    assert budget.remaining_usd == pytest.approx(0.1 - 200 * 1e-6)
 
 
 def test_what_cannot_be_replayed_says_why() -> None:

@@ -1,6 +1,7 @@
 """The operations comparison answers; errors become refusals here and nowhere else."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, time
 from typing import Final
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from fairlead_comparison.store.comparisons import ComparisonStore
 from fairlead_comparison.store.observations import CallFilter, ObservationStore
 from fairlead_comparison.store.rescues import RescueStore
 from fairlead_comparison.store.results import ResultStore
+from fairlead_comparison.store.spend import SpendStore
 from fairlead_comparison.store.sums import Window
 
 STEP_S: Final = {"minute": 60, "hour": 3600}
@@ -26,8 +28,11 @@ MAX_SERIES: Final = 20
 class CallsApi:
     """Calls of a workspace, and the results of a test: one method per operation."""
 
-    def __init__(self, observations: ObservationStore, results: ResultStore, rescues: RescueStore) -> None:
+    def __init__(
+        self, observations: ObservationStore, results: ResultStore, rescues: RescueStore, spend: SpendStore
+    ) -> None:
         self._observations = observations
+        self._spend = spend
         self._results = results
         self._rescues = rescues
 
@@ -63,6 +68,15 @@ class CallsApi:
             attempts=[ops.AttemptRow.model_validate(dict(each)) for each in attempts],
             decision=row["decision"],
         )
+
+    async def spent(self, request: ops.SpentQuery) -> ops.Spent:
+        """What a workspace had spent at a moment."""
+        at = request.at.astimezone(UTC)
+        today = at.date()
+        midnight = datetime.combine(today, time(), UTC)
+        before = await self._spend.days(request.workspace_id, today.replace(day=1), today)
+        since_midnight = await self._spend.between(request.workspace_id, midnight, at)
+        return ops.Spent(today_usd=since_midnight, month_usd=before + since_midnight)
 
     async def decisions(self, request: ops.DecisionsQuery) -> ops.DecidedCalls:
         """Routed live calls of a workspace, oldest first."""

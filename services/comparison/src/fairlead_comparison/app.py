@@ -39,12 +39,13 @@ async def wire(runtime: Runtime) -> None:
     sums = SumStore(runtime.database)
     calls = CallHandler(observations, metrics, timedelta(days=settings.retention_days), utc_now)
     performance = PerformancePublisher(runtime.client, runtime.publisher, sums, settings, metrics, utc_now)
-    spend = SpendPublisher(runtime.client, SpendStore(runtime.database), utc_now)
+    spent = SpendStore(runtime.database)
+    spend = SpendPublisher(runtime.client, spent, utc_now)
     housekeeping = Housekeeping(observations, settings, utc_now)
     daily = ComparisonStore(runtime.database)
     comparer = Comparer(sums, daily, timedelta(days=settings.quality_window_days), utc_now)
     calls_api, api = (
-        CallsApi(observations, results, RescueStore(runtime.database)),
+        CallsApi(observations, results, RescueStore(runtime.database), spent),
         ComparisonApi(comparer, daily),
     )
     consume_batches(runtime.broker, COMPARISON_CALLS, calls.on_frames, size=FRAMES_AT_ONCE)
@@ -52,6 +53,7 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.RESULTS, calls_api.results)
     answer(runtime.broker, ops.CALLS, calls_api.calls)
     answer(runtime.broker, ops.CALL, calls_api.call)
+    answer(runtime.broker, ops.SPENT, calls_api.spent)
     answer(runtime.broker, ops.DECISIONS, calls_api.decisions)
     answer(runtime.broker, ops.RESCUES, calls_api.rescues)
     answer(runtime.broker, ops.COMPARE, api.compare)

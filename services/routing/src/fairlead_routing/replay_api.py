@@ -1,7 +1,9 @@
 """The operations on past calls; errors become refusals here and nowhere else."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
 from fairlead_common.bus.rpc import RpcError, RpcUnavailable
 from fairlead_common.decisions.conditions import ConditionError, Conditions, compile_conditions
@@ -18,6 +20,8 @@ from fairlead_routing.tables import table_of
 
 NEW_ID = 2**31
 
+Found = TypeVar("Found")
+
 
 class ReplayApi:
     """One method per operation."""
@@ -32,7 +36,14 @@ class ReplayApi:
         table = await self._table(request)
         known = self._history.known(request.workspace_id)
         found = await self._routed(request.workspace_id, request)
-        return await asyncio.to_thread(what_if, found.calls, found.total, table, known)
+        policies, told = await self._history.policies(request.workspace_id, request.until)
+        purse, counted = await _available(
+            self._history.purse(request.workspace_id, request.budget, request.since, found)
+        )
+        known = replace(known, policies=policies)
+        return await asyncio.to_thread(
+            what_if, found.calls, found.total, table, known, purse, (told, counted)
+        )
 
     async def analytics(self, request: ops.AnalyticsQuery) -> ops.Analytics:
         """What routing did."""
@@ -57,10 +68,7 @@ class ReplayApi:
     async def _routed(self, workspace_id: int, period: ops.Period) -> Routed:
         if period.until <= period.since:
             raise RpcError(422, "until_before_since", "until must be after since")
-        try:
-            return await self._history.routed(workspace_id, period.since, period.until)
-        except RpcUnavailable as error:
-            raise RpcError(503, "service_unavailable", str(error)) from error
+        return await _available(self._history.routed(workspace_id, period.since, period.until))
 
     async def _table(self, request: ops.WhatIfQuery) -> CompiledTable:
         rows = [row for row in await self._rules(request) if row["enabled"]]
@@ -88,3 +96,11 @@ class ReplayApi:
             raise RpcError(404, "unknown_rule", f"there is no rule {request.rule_id} in this workspace")
         new = request.rule.model_dump() if request.rule is not None else {}
         return [*kept, {**new, "id": request.rule_id or NEW_ID, "version": 0}]
+
+
+async def _available(asked: Awaitable[Found]) -> Found:
+    """What another service answers. Raises RpcError, also when it does not."""
+    try:
+        return await asked
+    except RpcUnavailable as error:
+        raise RpcError(503, "service_unavailable", str(error)) from error

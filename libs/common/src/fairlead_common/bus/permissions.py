@@ -123,6 +123,7 @@ ROLES: Final = (
         owns=("routes", "quality", "predictor"),
         follows=("provider-status", "performance", "routes", "catalog", "quality", "failover"),
         asks=("comparison",),
+        requests=("rpc.failover.versions",),
     ),
     Role(
         "comparison",

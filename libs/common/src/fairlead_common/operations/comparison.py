@@ -169,6 +169,20 @@ class CallDetail(BaseModel):
     decision: Decision | None = Field(default=None, description="why it went where it went first")
 
 
+class SpentQuery(BaseModel):
+    """What a workspace had spent at a moment."""
+
+    workspace_id: int
+    at: Moment
+
+
+class Spent(BaseModel):
+    """In the UTC day and month of the moment, up to it, by the calls that are still kept of that day."""
+
+    today_usd: float
+    month_usd: float
+
+
 class DecisionsQuery(BaseModel):
     """Which routed live calls of a workspace, oldest first."""
 
@@ -485,6 +499,7 @@ RESCUES = Operation(SERVICE, "rescues", RescuesQuery, Rescues)
 RESULTS = Operation(SERVICE, "results", OfTest, TestResults)
 CALLS = Operation(SERVICE, "calls", CallsQuery, CallList)
 CALL = Operation(SERVICE, "call", OneCall, CallDetail)
+SPENT = Operation(SERVICE, "spent", SpentQuery, Spent)
 DECISIONS = Operation(SERVICE, "decisions", DecisionsQuery, DecidedCalls, timeout_s=15)
 COMPARE = Operation(SERVICE, "compare", CompareQuery, Comparison, timeout_s=15)
 RANKING = Operation(SERVICE, "ranking", RankingQuery, Ranking, timeout_s=15)

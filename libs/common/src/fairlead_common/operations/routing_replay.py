@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fairlead_common.access import BudgetSettings
 from fairlead_common.bus.rpc import Operation
 from fairlead_common.operations.comparison import Moment
 from fairlead_common.operations.routing import SERVICE, RuleIn
@@ -46,6 +47,7 @@ class WhatIfQuery(Changed):
     """Replay a workspace's calls under changed rules."""
 
     workspace_id: int
+    budget: BudgetSettings | None = Field(default=None, description="the workspace's; null: it has none")
 
 
 class Estimate(BaseModel):
@@ -91,11 +93,13 @@ class WhatIf(BaseModel):
     replayed: int
     changed: int = Field(description="of the replayed, those that would have gone elsewhere first")
     unserved: int = Field(description="of the replayed, those that nothing could have served")
+    blocked: int = Field(description="of the unserved, those that the spent budget would have refused")
     not_replayed: list[NotReplayed]
     rules: dict[str, int] = Field(description="calls by the rule that would have decided; '' = the default")
     providers: list[ShareDifference]
     models: list[ShareDifference]
     metrics: list[MetricDifference]
+    assumed: list[str] = Field(description="what had to be taken for true")
     method: str
 
 

@@ -68,3 +68,23 @@ class SpendStore:
         first = today.replace(day=1)
         following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
         return await self._database.fetch(query, today=today, first=first, next=following)
+
+    async def days(self, workspace_id: int, first: date, until: date) -> float:
+        """USD that a workspace spent from the day ``first`` to the day before ``until``."""
+        query = (
+            "SELECT coalesce(sum(usd), 0) AS usd FROM workspace_spend"
+            " WHERE workspace_id = :workspace_id AND day >= :first AND day < :until"
+        )
+        rows = await self._database.fetch(query, workspace_id=workspace_id, first=first, until=until)
+        return float(rows[0]["usd"])
+
+    async def between(self, workspace_id: int, since: datetime, until: datetime) -> float:
+        """USD of the calls of a workspace that began in a part of a day, as far as they are kept."""
+        query = (
+            "SELECT coalesce(sum(cost_usd), 0) AS usd FROM call_observation WHERE workspace_id = :workspace_id"
+            " AND kind = ANY(:kinds) AND started_at >= :since AND started_at < :until"
+        )
+        rows = await self._database.fetch(
+            query, workspace_id=workspace_id, kinds=sorted(CHARGED), since=since, until=until
+        )
+        return float(rows[0]["usd"])

@@ -8,15 +8,16 @@ from fairlead_common.operations import routing_replay as ops
 from fairlead_common.operations.comparison import Moment
 from fastapi import APIRouter, Query
 
-from fairlead_edge.control.dependencies import KeyId, Rpc, WorkspaceId
+from fairlead_edge.control.dependencies import FleetNow, KeyId, Rpc, WorkspaceId
 
 router = APIRouter(prefix="/api/providers/routing", tags=["routing"])
 
 
 @router.post("/what-if", summary="The past under changed rules")
-async def what_if(rpc: Rpc, workspace_id: WorkspaceId, body: ops.Changed) -> ops.WhatIf:
+async def what_if(rpc: Rpc, fleet: FleetNow, workspace_id: WorkspaceId, body: ops.Changed) -> ops.WhatIf:
     """Decides the calls of a period again; nothing is sent to a provider, and nothing is changed."""
-    query = ops.WhatIfQuery(workspace_id=workspace_id, **body.model_dump())
+    budget = fleet.settings(workspace_id).budget
+    query = ops.WhatIfQuery(workspace_id=workspace_id, budget=budget, **body.model_dump())
     return await rpc.call(ops.WHAT_IF, query)
 
 

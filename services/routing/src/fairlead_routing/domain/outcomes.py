@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from fairlead_common.decisions import scores
+from fairlead_common.decisions.record import request_of
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.operations.comparison import DecidedCall
 from fairlead_common.outcomes import CallState
@@ -50,10 +51,16 @@ def expected(metric: str, measured: Measured | None) -> float | None:
 
 
 def cost_at(target: Target, call: DecidedCall, known: Knowledge) -> float | None:
-    """What the tokens of the call would have cost at a target, in USD; None = price or tokens are unknown."""
+    """What the tokens of the call would have cost at a target, in USD; None = price or tokens are unknown.
+
+    A call that nobody answered would have had as many as routing expected of it.
+    """
     price = known.catalog.price(target)
     if price is None or price.input is None or price.output is None:
         return None
+    if call.provider is None:
+        request = request_of(call.decision, call.requested_model, 1, stream=call.stream)
+        return scores.expected_cost_usd(price.input, price.output, request)
     if call.input_tokens is None or call.output_tokens is None:
         return None
     return price.input * call.input_tokens + price.output * call.output_tokens

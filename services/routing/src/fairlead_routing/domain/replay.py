@@ -4,14 +4,17 @@ The record of a call holds its request, the chance drawn for it, what its candid
 the moment. Of targets that were no candidates then, what is known now is taken. The decision code is the edges' own.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from fairlead_common.decisions import scores
+from fairlead_common.decisions.budgets import refusal
 from fairlead_common.decisions.expressions import evaluate
 from fairlead_common.decisions.facts import facts_of
-from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacity, RouteRequest
+from fairlead_common.decisions.plan import Budget, FleetView, Gate, GateState, NoCapacity, RouteRequest
 from fairlead_common.decisions.policies import CompiledPolicy
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.record import kept_of, request_of
@@ -32,6 +35,8 @@ OUT_THEN: Final = (
     "the provider is degraded",
 )
 """Beginnings of the reasons that speak of the moment, not of the rule."""
+MONEY: Final = frozenset(("budget.remaining_share", "budget.remaining_usd"))
+"""Facts that a replay knows, because it counts the money itself."""
 OUT: Final = Gate(GateState.OPEN, 0.0)
 CALLS: Final = int(scores.PRIOR_CALLS)
 
@@ -45,6 +50,8 @@ class Replayed:
     after: Target | None
     rule: str | None
     """That would have decided; None = the default one."""
+    blocked: bool = False
+    """The budget would have been spent, and refused it."""
 
     @property
     def changed(self) -> bool:
@@ -59,27 +66,37 @@ class Knowledge:
     catalog: Catalog
     measured: Mapping[Target, Measured]
     quality: QualityTable = NO_SCORES
-    policy: CompiledPolicy | None = None
-    """The workspace's failover policy."""
+    policies: Sequence[tuple[float, CompiledPolicy | None]] = ()
+    """The workspace's failover policies, oldest first: Unix time from which on, and what it was; None = there was none."""
+
+    def policy_at(self, at: float) -> CompiledPolicy | None:
+        """The one in force at a Unix time."""
+        place = bisect_right(self.policies, at, key=itemgetter(0))
+        return self.policies[place - 1][1] if place else None
 
 
-def replay(call: DecidedCall, table: CompiledTable, known: Knowledge, turn: int) -> Replayed | str:
+def replay(
+    call: DecidedCall, table: CompiledTable, known: Knowledge, turn: int, budget: Budget | None = None
+) -> Replayed | str:
     """Decide again, or say why that cannot be done.
 
     Args:
         turn: place of the call among the others, for rules that take turns.
+        budget: what would have been left; None = there is no limit.
     """
     decision, at = call.decision, call.started_at.timestamp()
     if decision.draw is None and decision.strategy is not None:
         return "the chance drawn for it was not kept"
     request = request_of(decision, call.requested_model, 1, stream=call.stream, turn=turn)
-    if lost := _lost(table, request, kept_of(decision), at):
+    if lost := _lost(table, request, FleetView(budget=budget), kept_of(decision) | MONEY, at):
         return f"the rules speak of {', '.join(sorted(lost))}, which is not kept with a call"
-    view = _view(call, known)
+    if refusal(budget, 1) is not None:
+        return Replayed(call, first_target(call), None, None, blocked=True)
+    view = _view(call, known, budget)
     draw = 0.5 if decision.draw is None else decision.draw
     try:
         plan = make_plan(
-            table, known.policy, request, known.catalog.candidates, view, at, draw, stand_ins=False
+            table, known.policy_at(at), request, known.catalog.candidates, view, at, draw, stand_ins=False
         )
     except UnknownModel:
         return "the catalog has nothing of the requested name any more"
@@ -101,7 +118,9 @@ def target_of(name: str) -> Target:
     return Target(provider, model)
 
 
-def _lost(table: CompiledTable, request: RouteRequest, kept: frozenset[str], at: float) -> frozenset[str]:
+def _lost(
+    table: CompiledTable, request: RouteRequest, view: FleetView, kept: frozenset[str], at: float
+) -> frozenset[str]:
     """Facts that are not kept and that a rule before the first one that applies asks for."""
     for rule in table.rules:
         applies = rule.conditions.applies
@@ -109,15 +128,18 @@ def _lost(table: CompiledTable, request: RouteRequest, kept: frozenset[str], at:
             break
         if lost := applies.facts - kept:
             return lost
-        if evaluate(applies, facts_of(applies.facts, request, FleetView(), at)).true:
+        if evaluate(applies, facts_of(applies.facts, request, view, at)).true:
             break
     return frozenset()
 
 
-def _view(call: DecidedCall, known: Knowledge) -> FleetView:
+def _view(call: DecidedCall, known: Knowledge, budget: Budget | None) -> FleetView:
     then = {target_of(each.target): _measured(each, stream=call.stream) for each in call.decision.candidates}
     out = {target_of(each.target): OUT for each in call.decision.excluded if each.reason.startswith(OUT_THEN)}
-    return FleetView(measured={**known.measured, **then}, local_gates=out, quality=known.quality)
+    others = {target: scores for target, scores in known.quality.scores.items() if target not in then}
+    return FleetView(
+        measured={**known.measured, **then}, local_gates=out, quality=QualityTable(others), budget=budget
+    )
 
 
 def _measured(each: Considered, *, stream: bool) -> Measured:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -13,11 +13,12 @@ from fairlead_common.operations.comparison import DecidedCall
 
 from fairlead_routing.domain import bootstrap
 from fairlead_routing.domain.outcomes import OBSERVED, cost_at, expected, quality_at
+from fairlead_routing.domain.purse import Purse
 from fairlead_routing.domain.replay import Knowledge, Replayed, replay
 
 METHOD: Final = (
     "Each call is decided again by the edges' code, with the draw and the judgements kept with it; what was not a"
-    " candidate then is judged by what is known now; the failover policy is that of now, budgets are left out. A call"
+    " candidate then is judged by what is known now. A budget is counted call by call, by what each would have cost. A call"
     " that stays where it was keeps its outcome. Elsewhere, latency and failures are the means of the period's calls that"
     " did go there (direct method; what is measured now where fewer than 5 did), cost is the price for the tokens the call"
     " had, quality is what was expected. 95 % percentile intervals of a paired bootstrap over calls"
@@ -26,13 +27,23 @@ METHOD: Final = (
 Paired = list[tuple[float, float]]
 
 
-def what_if(calls: Sequence[DecidedCall], total: int, table: CompiledTable, known: Knowledge) -> ops.WhatIf:
+def what_if(
+    calls: Sequence[DecidedCall],
+    total: int,
+    table: CompiledTable,
+    known: Knowledge,
+    purse: Purse | None = None,
+    assumed: Sequence[str] = (),
+) -> ops.WhatIf:
     """Replay ``calls`` under ``table``.
 
     Args:
+        calls: oldest first.
         total: calls of the period, of which ``calls`` may be a sample.
+        purse: the workspace's money; None = there is no budget.
+        assumed: what the knowledge and the purse take for true.
     """
-    found = [replay(call, table, known, turn) for turn, call in enumerate(calls)]
+    found = list(_replays(calls, table, known, purse))
     done = [each for each in found if isinstance(each, Replayed)]
     reasons = Counter(each for each in found if isinstance(each, str))
     served = [each for each in done if each.before is not None and each.after is not None]
@@ -42,8 +53,9 @@ def what_if(calls: Sequence[DecidedCall], total: int, table: CompiledTable, know
         replayed=len(done),
         changed=sum(each.changed for each in done),
         unserved=sum(each.after is None for each in done),
+        blocked=sum(each.blocked for each in done),
         not_replayed=[ops.NotReplayed(reason=why, calls=count) for why, count in reasons.most_common()],
-        rules=dict(Counter(each.rule or "" for each in done).most_common()),
+        rules=dict(Counter(each.rule or "" for each in done if not each.blocked).most_common()),
         providers=_shares([(_provider(each.before), _provider(each.after)) for each in done]),
         models=_shares([(_name(each.before), _name(each.after)) for each in done]),
         metrics=[
@@ -51,8 +63,27 @@ def what_if(calls: Sequence[DecidedCall], total: int, table: CompiledTable, know
             *(_modelled(metric, served, known) for metric in ("latency_ms", "ttft_ms", "failure_share")),
             _paired("quality", served, _qualities(served, known)),
         ],
+        assumed=list(assumed),
         method=METHOD,
     )
+
+
+def _replays(
+    calls: Sequence[DecidedCall], table: CompiledTable, known: Knowledge, purse: Purse | None
+) -> Iterator[Replayed | str]:
+    for turn, call in enumerate(calls):
+        budget = None if purse is None else purse.budget(call.started_at.timestamp())
+        found = replay(call, table, known, turn, budget)
+        if purse is not None:
+            purse.pay(_would_cost(call, found, known))
+        yield found
+
+
+def _would_cost(call: DecidedCall, found: Replayed | str, known: Knowledge) -> float:
+    """USD; 0 where nothing can be told, as in a budget of live calls."""
+    if isinstance(found, str) or not found.changed:
+        return call.cost_usd or 0.0
+    return 0.0 if found.after is None else cost_at(found.after, call, known) or 0.0
 
 
 def _provider(target: Target | None) -> str | None:
