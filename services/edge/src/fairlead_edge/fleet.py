@@ -12,30 +12,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
 from fairlead_common.access import AccessSnapshot, KeyEntry, WorkspaceSettings, key_hash
 from fairlead_common.decisions.breaker import BreakerSettings
 from fairlead_common.decisions.budgets import budget_of
 from fairlead_common.decisions.clusters import ClusterTable, Prediction
 from fairlead_common.decisions.explain import Explanation, explain
 from fairlead_common.decisions.plan import Budget, FleetView, NoCapacity, Plan, RouteRequest
-from fairlead_common.decisions.policies import CompiledPolicy, compile_policy
+from fairlead_common.decisions.policies import CompiledPolicy
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.scores import UNMEASURED, expected_cost_usd
 from fairlead_common.decisions.strategies import Score
-from fairlead_common.decisions.table import CompiledTable, compile_table
+from fairlead_common.decisions.table import CompiledTable
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.comparison import ProviderPerformance
 from fairlead_common.events.health import ProviderStatus
+from fairlead_common.snapshots import decoded
 from fairlead_common.snapshots.drills import LiveDrill
-from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
+from fairlead_common.snapshots.failover import FleetSnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.gates import NO_GATES, NO_POLICY_GATES, Gates, gates_of
 from fairlead_common.snapshots.performance import measured_of
-from fairlead_common.snapshots.predictor import PredictorSnapshot
-from fairlead_common.snapshots.quality import QualitySnapshot
-from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_common.snapshots.spend import SpendSnapshot
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import Entry
@@ -108,12 +105,12 @@ class Fleet:
         )
         self.routes = SnapshotFollower(
             "routes",
-            partial(_table, plugins or {}),
+            partial(decoded.routes, plugins or {}),
             disk=disk / "routes.json",
             on_change=self._routes_changed,
         )
         self.failover = SnapshotFollower(
-            "failover", _failover, disk=disk / "failover.json", on_change=self._failover_changed
+            "failover", decoded.failover, disk=disk / "failover.json", on_change=self._failover_changed
         )
         self.status = SnapshotFollower(
             "provider-status",
@@ -128,10 +125,10 @@ class Fleet:
             on_change=self._performance_changed,
         )
         self.quality = SnapshotFollower(
-            "quality", _quality, disk=disk / "quality.json", on_change=self._quality_changed
+            "quality", decoded.quality, disk=disk / "quality.json", on_change=self._quality_changed
         )
         self.predictor = SnapshotFollower(
-            "predictor", _learned, disk=disk / "predictor.json", on_change=self._predictor_changed
+            "predictor", decoded.predictor, disk=disk / "predictor.json", on_change=self._predictor_changed
         )
         self.spend = SnapshotFollower(
             "spend",
@@ -343,34 +340,6 @@ class Fleet:
             for each in found.models
             if each.ttft_p95_ms is not None
         }
-
-
-def _table(plugins: Mapping[str, Score], data: bytes) -> tuple[int, CompiledTable]:
-    """(workspace id, its rules). Raises ValueError for rules that cannot be used, so that the former ones stay."""
-    snapshot = RoutesSnapshot.model_validate_json(data)
-    return snapshot.workspace_id, compile_table(snapshot, plugins)
-
-
-def _quality(data: bytes) -> tuple[int, QualityTable]:
-    """(workspace id, its scores)."""
-    snapshot = QualitySnapshot.model_validate_json(data)
-    return snapshot.workspace_id, snapshot.table()
-
-
-def _learned(data: bytes) -> tuple[int, ClusterTable]:
-    """(workspace id, its learned table)."""
-    snapshot = PredictorSnapshot.model_validate_json(data)
-    return snapshot.workspace_id, snapshot.table.compiled(snapshot.version)
-
-
-def _failover(data: bytes) -> CompiledPolicy | FleetSnapshot | LiveDrill:
-    """A value of the ``failover`` bucket, whose keys hold three kinds. Raises ValueError for what cannot be used."""
-    found = orjson.loads(data)
-    if "drill_id" in found:
-        return LiveDrill.model_validate_json(data)
-    if "workspace_id" in found:
-        return compile_policy(PolicySnapshot.model_validate_json(data))
-    return FleetSnapshot.model_validate_json(data)
 
 
 def unix_now() -> float:

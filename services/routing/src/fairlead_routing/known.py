@@ -3,23 +3,20 @@
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 
-import orjson
 from fairlead_common.decisions.clusters import ClusterTable
 from fairlead_common.decisions.plan import FleetView
-from fairlead_common.decisions.policies import CompiledPolicy, compile_policy
+from fairlead_common.decisions.policies import CompiledPolicy
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.strategies import Score
-from fairlead_common.decisions.table import CompiledTable, compile_table
+from fairlead_common.decisions.table import CompiledTable
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.comparison import ProviderPerformance
 from fairlead_common.events.health import ProviderStatus
-from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
+from fairlead_common.snapshots import decoded
+from fairlead_common.snapshots.failover import FleetSnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.gates import NO_GATES, NO_POLICY_GATES, Gates, gates_of
 from fairlead_common.snapshots.performance import measured_of
-from fairlead_common.snapshots.predictor import PredictorSnapshot
-from fairlead_common.snapshots.quality import QualitySnapshot
-from fairlead_common.snapshots.routes import RoutesSnapshot
 from fairlead_models.catalog.catalog import Catalog
 from nats.aio.client import Client
 
@@ -36,20 +33,24 @@ class Known:
     def __init__(self, plugins: Mapping[str, Score], clock: Callable[[], float]) -> None:
         self._clock = clock
         self.measured: Mapping[Target, Measured] = {}
+        self._tables: Mapping[int, CompiledTable] = {}
         self._scores: Mapping[int, QualityTable] = {}
+        self._learned: Mapping[int, ClusterTable] = {}
         self._status: Mapping[str, str] = {}
         self._regions: Mapping[str, str] = {}
         self._gates: Gates = NO_GATES
-        self._routes = SnapshotFollower("routes", partial(_table, plugins))
-        self._failover = SnapshotFollower("failover", _failover, on_change=self._failover_changed)
+        self._routes = SnapshotFollower(
+            "routes", partial(decoded.routes, plugins), on_change=self._routes_changed
+        )
+        self._failover = SnapshotFollower("failover", decoded.failover, on_change=self._failover_changed)
         self._performance = SnapshotFollower(
             "performance", ProviderPerformance.model_validate_json, on_change=self._performance_changed
         )
-        self._quality = SnapshotFollower("quality", _quality)
+        self._quality = SnapshotFollower("quality", decoded.quality, on_change=self._quality_changed)
         self._provider_status = SnapshotFollower(
             "provider-status", ProviderStatus.model_validate_json, on_change=self._status_changed
         )
-        self._predictor = SnapshotFollower("predictor", _learned)
+        self._predictor = SnapshotFollower("predictor", decoded.predictor, on_change=self._predictor_changed)
 
     def jobs(self, client: Client) -> list[Callable[[], Coroutine[object, object, None]]]:
         """Endless jobs that keep it current."""
@@ -65,7 +66,7 @@ class Known:
 
     def table(self, workspace_id: int) -> CompiledTable:
         """The rules that edges follow."""
-        return self._routes.get(str(workspace_id), EMPTY_TABLE)
+        return self._tables.get(workspace_id, EMPTY_TABLE)
 
     def policy(self, workspace_id: int) -> CompiledPolicy | None:
         """The workspace's failover policy."""
@@ -74,11 +75,11 @@ class Known:
 
     def scores(self, workspace_id: int) -> QualityTable:
         """What a workspace's own scores say of the models."""
-        return self._quality.get(str(workspace_id), NO_SCORES)
+        return self._scores.get(workspace_id, NO_SCORES)
 
     def learned(self, workspace_id: int) -> ClusterTable | None:
         """Its learned table."""
-        return self._predictor.get(str(workspace_id))
+        return self._learned.get(workspace_id)
 
     def view(self, workspace_id: int, catalog: Catalog) -> FleetView:
         """What the fleet knows; budgets, rate limits, load and breakers of a single edge are not in it."""
@@ -94,6 +95,15 @@ class Known:
             quality=self.scores(workspace_id),
         )
 
+    def _routes_changed(self, key: str) -> None:
+        self._tables = dict(self._routes.values())
+
+    def _quality_changed(self, key: str) -> None:
+        self._scores = dict(self._quality.values())
+
+    def _predictor_changed(self, key: str) -> None:
+        self._learned = dict(self._predictor.values())
+
     def _performance_changed(self, key: str) -> None:
         self.measured = measured_of(self._performance.values())
 
@@ -107,26 +117,3 @@ class Known:
         self._gates = NO_GATES
         if isinstance(fleet, FleetSnapshot):
             self._gates = gates_of(fleet.gates, self._clock(), fleet.policies)
-
-
-def _table(plugins: Mapping[str, Score], data: bytes) -> CompiledTable:
-    return compile_table(RoutesSnapshot.model_validate_json(data), plugins)
-
-
-def _quality(data: bytes) -> QualityTable:
-    return QualitySnapshot.model_validate_json(data).table()
-
-
-def _learned(data: bytes) -> ClusterTable:
-    snapshot = PredictorSnapshot.model_validate_json(data)
-    return snapshot.table.compiled(snapshot.version)
-
-
-def _failover(data: bytes) -> CompiledPolicy | FleetSnapshot | None:
-    """A value of the ``failover`` bucket; None for a drill, which is the edges' own."""
-    found = orjson.loads(data)
-    if "drill_id" in found:
-        return None
-    if "workspace_id" in found:
-        return compile_policy(PolicySnapshot.model_validate_json(data))
-    return FleetSnapshot.model_validate_json(data)

@@ -84,17 +84,23 @@ def answer(
 ) -> None:
     """Serve ``operation`` with ``handler``; replicas share the requests (queue group = service)."""
 
-    async def deliver(message: NatsMessage) -> bytes:
-        return await _reply(operation, handler, message.body)
+    async def deliver(body: bytes) -> bytes:
+        return await _reply(operation, handler, body)
 
     deliver.__name__ = f"{operation.service}_{operation.name}"
     broker.subscriber(
         operation.subject,
         queue=operation.service,
         max_workers=at_once,
+        decoder=_undecoded,
         ack_policy=AckPolicy.MANUAL,  # core NATS: there is nothing to acknowledge
         title=operation.subject,
     )(deliver)
+
+
+async def _undecoded(message: NatsMessage) -> bytes:
+    """A handler that asked for the message itself would cost a thread and a task group for each."""
+    return message.body
 
 
 async def _reply(

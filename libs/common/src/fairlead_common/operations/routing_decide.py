@@ -41,7 +41,7 @@ class Features(BaseModel):
             self.metadata,
             response_format=self.response_format,
             task=task_of(self.prompt) if self.prompt else "unknown",
-            language=language_of(self.prompt),
+            language=language_of(self.prompt) if self.prompt else "und",
             user=self.user,
             turn=turn,
             prediction=prediction,

@@ -18,11 +18,11 @@ from fairlead_routing.domain.replay import Knowledge, Replayed, replay
 
 METHOD: Final = (
     "Each call is decided again by the edges' code, with the draw and the judgements kept with it; what was not a"
-    " candidate then is judged by what is known now. A budget is counted call by call, by what each would have cost. A call"
-    " that stays where it was keeps its outcome. Elsewhere, latency and failures are the means of the period's calls that"
-    " did go there (direct method; what is measured now where fewer than 5 did), cost is the price for the tokens the call"
-    " had, quality is what was expected. 95 % percentile intervals of a paired bootstrap over calls"
-    f" ({bootstrap.RESAMPLES} resamples, fixed seed), the means included."
+    " candidate then is judged by what is known now, without the learned predictor. A budget is counted call by call, by"
+    " what each would have cost. A call that stays where it was keeps its outcome. Elsewhere, latency and failures are the"
+    " means of the period's calls that did go there (direct method; what is measured now where fewer than 5 did), cost is"
+    " the price for the tokens the call had, quality is what was expected. 95 % percentile intervals of a paired bootstrap"
+    f" over calls ({bootstrap.RESAMPLES} resamples, fixed seed), the means included."
 )
 Paired = list[tuple[float, float]]
 
