@@ -32,6 +32,7 @@ async def test_no_caller_notices_and_nothing_is_lost_or_doubled(stack: Stack, na
     assert found.silent == 0
     assert found.lost == ()
     assert found.doubled == 0
+    assert set(found.resent) <= {"answered"}
     assert found.endings["answered"] == found.requests - found.in_flight_lost
     if scenario.switches == "required":
         assert found.switches.keys() == {scenario.provider}

@@ -96,6 +96,33 @@ async def test_an_edge_that_refuses_is_passed_over_and_counted() -> None:
     assert (found.ending, found.edge, found.refused) == (Ending.ANSWERED, 1, 1)
 
 
+async def test_a_request_whose_edge_dies_before_it_answers_is_sent_to_the_next_one() -> None:
+    async with edge() as dying, edge(WHOLE) as url:
+        callers = Callers([dying, url], "key", "openai/m", 1)
+        found = asked()
+        await callers.ask(found)
+        callers.close()
+    assert (found.ending, found.edge, [cut.edge for cut in found.cuts]) == (Ending.ANSWERED, 1, [0])
+
+
+async def test_a_stream_that_had_begun_is_not_sent_again() -> None:
+    async with edge(CHUNKED + chunk(TOKEN)) as dying, edge(WHOLE) as url:
+        callers = Callers([dying, url], "key", "openai/m", 1)
+        found = asked(stream=True)
+        await callers.ask(found)
+        callers.close()
+    assert (found.ending, found.edge, found.cuts) == (Ending.LOST, 0, [])
+
+
+async def test_a_request_is_sent_again_twice_at_most() -> None:
+    async with edge() as url:
+        callers = Callers([url], "key", "openai/m", 1)
+        found = asked()
+        await callers.ask(found)
+        callers.close()
+    assert (found.ending, len(found.cuts)) == (Ending.LOST, 2)
+
+
 async def test_when_every_edge_refuses_the_request_ends_unanswered() -> None:
     callers = Callers([f"http://127.0.0.1:{free_port()}"] * 3, "key", "openai/m", 1)
     found = asked()

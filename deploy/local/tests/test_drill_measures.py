@@ -1,10 +1,11 @@
 """From what a drill recorded to figures and verdicts, on records made by hand."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fairlead.drills.measures import measure, quantile, trigger_at
-from fairlead.drills.requests import Ending, ending_of
+from fairlead.drills.requests import Cut, Ending, ending_of
 from fairlead.drills.scenario import Verb
 from fairlead.drills.verdict import Verdict, judge, overall
 
@@ -67,10 +68,27 @@ def test_a_told_stream_is_allowed_where_the_scenario_says_so() -> None:
     )
 
 
-def test_what_was_under_way_on_a_killed_edge_is_told_apart() -> None:
-    requests = [asked(1, 0.99, 0.05, ending=Ending.LOST), asked(2, 0.99, 0.05, ending=Ending.LOST)]
-    found = measure(seen(requests, done=[step(1, Verb.KILL, "edge-2")]))
-    assert (found.in_flight_lost, found.errors) == (1, 1)
+@pytest.mark.parametrize(
+    ("edge", "more", "in_flight", "errors"),
+    [
+        (1, {"stream": True, "ending": Ending.LOST}, 1, 0),
+        (2, {"stream": True, "ending": Ending.LOST}, 0, 1),
+        (1, {"stream": True, "ending": Ending.SILENT}, 0, 1),
+        (1, {"stream": True, "ending": Ending.LOST, "status": 0}, 0, 1),
+        (1, {"ending": Ending.LOST}, 0, 1),
+    ],
+)
+def test_only_a_stream_that_had_begun_on_a_killed_edge_may_break(
+    edge: int, more: dict[str, Any], in_flight: int, errors: int
+) -> None:
+    found = measure(seen([asked(edge, 0.99, 0.05, **more)], done=[step(1, Verb.KILL, "edge-2")]))
+    assert (found.in_flight_lost, found.errors) == (in_flight, errors)
+
+
+@pytest.mark.parametrize(("cut", "errors"), [(Cut(1, BEGAN + 1.01), 0), (Cut(0, BEGAN + 1.01), 1)])
+def test_sending_again_is_no_error_only_where_the_edge_was_killed(cut: Cut, errors: int) -> None:
+    found = measure(seen([asked(2, 0.99, 0.05, cuts=[cut])], done=[step(1, Verb.KILL, "edge-2")]))
+    assert (found.resent, found.in_flight_lost, found.errors) == ({"answered": 1}, 0, errors)
 
 
 def test_outcomes_that_are_missing_or_there_twice_fail_the_drill() -> None:

@@ -1,7 +1,7 @@
 """The callers: an open loop of requests at a fixed rate, half of them streams, spread over the edges.
 
-They do as a load balancer does: an edge that refuses the connection is passed over; a request that an edge has taken is
-never sent again.
+They do as a load balancer and the vendors' SDKs do: an edge that refuses the connection is passed over, and a request
+whose connection breaks before its caller has seen anything of an answer is sent again, to the next edge.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ import orjson
 from fairlead.drills.requests import Asked, Ending, ending_of
 
 TIMEOUT_S = 60.0
+RESENDS = 2
+"""The default of the official SDKs."""
 MAX_TOKENS = 24
 PROMPT = "Say in one sentence how ships stay moored when the wind turns."
 TOKEN = b'"content":"'
@@ -146,17 +148,26 @@ class Callers:
         return asked
 
     async def ask(self, asked: Asked) -> None:
-        """Send one request to its edge, or to the next one that takes the connection."""
+        """Send one request to its edge, or to the next one that takes the connection; if need be, again."""
+        await self._send(asked)
+        while asked.may_go_again and len(asked.cuts) < RESENDS:
+            asked.again(self._after(asked.edge))
+            await self._send(asked)
+
+    async def _send(self, asked: Asked) -> None:
         for _ in self._edges:
             try:
                 line = await self._line(asked.edge)
             except OSError:
                 asked.refused += 1
-                asked.edge = (asked.edge + 1) % len(self._edges)
+                asked.edge = self._after(asked.edge)
                 continue
             await self._exchange(line, asked)
             return
         asked.ended = time.time()
+
+    def _after(self, edge: int) -> int:
+        return (edge + 1) % len(self._edges)
 
     async def _line(self, edge: int) -> Line:
         idle = self._idle[edge]

@@ -18,16 +18,17 @@ from fairlead_common.decisions.plan import GateState
 from fairlead_common.outcomes import ErrorClass
 
 from fairlead.drills.bus import GATES, Heard
+from fairlead.drills.deaths import Deaths
 from fairlead.drills.injection import Done
 from fairlead.drills.ledger import Ledger, Tried
 from fairlead.drills.moves import moves
 from fairlead.drills.requests import Asked, Ending
+from fairlead.drills.rescues import by_call, extra_cost, extra_ms
 from fairlead.drills.scenario import Scenario, Verb
 
 CONDITION = BreakerSettings()
 SHUT = frozenset({GateState.OPEN.value, GateState.HALF_OPEN.value})
-NEWS_S = 0.25
-"""So long after a kill a caller may still send on a connection whose end has not reached it."""
+BAD = frozenset({Ending.FAILED, Ending.LOST, Ending.REFUSED, Ending.LATE, Ending.SILENT})
 TRIALS = ("half_open", "panic")
 """Reasons for which a provider is tried although it is known to be bad."""
 
@@ -73,10 +74,13 @@ class Measures:
     requests: int
     endings: dict[str, int]
     in_flight_lost: int
-    """Requests that were under way on an edge when it was killed."""
+    """Streams that had begun on an edge when it was killed: their connection broke."""
+    resent: dict[str, int]
+    """How those ended that were sent again because the edge they were on was killed before it had answered."""
     silent: int
     errors: int
-    """Requests that ended neither completely nor with the error event of a stream that had begun."""
+    """Requests that ended neither completely nor with the error event of a stream that had begun, or whose connection
+    broke although nobody had killed their edge."""
     told: int
     examples: tuple[str, ...]
     """Of errors, in words."""
@@ -101,23 +105,28 @@ class Measures:
 
 def measure(seen: Seen) -> Measures:
     """All figures."""
-    killed = tuple(_edge_deaths(seen))
-    in_flight = [each for each in seen.asked if each.ending is Ending.LOST and _was_on_killed(each, killed)]
-    bad = (Ending.FAILED, Ending.LOST, Ending.REFUSED, Ending.LATE, Ending.SILENT)
-    errors = [each for each in seen.asked if each.ending in bad and each not in in_flight]
+    deaths = Deaths.of(seen.done)
+    in_flight = [each for each in seen.asked if deaths.broke(each)]
+    errors = [
+        each
+        for each in seen.asked
+        if not deaths.explain_cuts(each) or (each.ending in BAD and not deaths.broke(each))
+    ]
     endings = Counter(each.ending for each in seen.asked)
-    attempts = _by_call(seen.ledger.attempts)
+    attempts = by_call(seen.ledger.attempts)
     moved = moves(seen.heard)
-    rescued, usual = _extra_ms(seen.asked, attempts)
+    rescued, usual = extra_ms(seen.asked, attempts)
     return Measures(
         requests=len(seen.asked),
         endings={ending.value: endings[ending] for ending in Ending if endings[ending]},
         in_flight_lost=len(in_flight),
+        resent=dict(Counter(each.ending.value for each in seen.asked if each.cuts)),
         silent=endings[Ending.SILENT],
         errors=len(errors),
         told=endings[Ending.TOLD],
         examples=tuple(
-            f"#{each.number}: {each.ending} {each.status} {each.detail}".strip() for each in errors[:5]
+            f"#{each.number}: {each.ending} {each.status}{_sent_again(each)} {each.detail}".strip()
+            for each in errors[:5]
         ),
         lost=tuple(seen.ledger.lost),
         doubled=seen.ledger.doubled,
@@ -128,7 +137,7 @@ def measure(seen: Seen) -> Measures:
         rescued=len(rescued),
         rescued_extra_ms=tuple(rescued),
         usual_extra_ms=tuple(usual),
-        extra_cost_usd=_extra_cost(seen.ledger.attempts, seen.scenario.provider),
+        extra_cost_usd=extra_cost(seen.ledger.attempts, seen.scenario.provider),
         latency_ms=tuple(each.total_ms for each in seen.asked if each.ending is Ending.ANSWERED),
         alerts=tuple(_alerts(seen.heard)),
         statuses=tuple(_statuses(seen.heard)),
@@ -161,16 +170,12 @@ def windows(seen: Seen) -> list[tuple[str, float, float]]:
     return found
 
 
-def _edge_deaths(seen: Seen) -> Iterable[tuple[int, float]]:
-    """Position of an edge and when it was killed."""
-    for done in seen.done:
-        name, _, number = done.step.of.partition("-")
-        if name == "edge" and done.step.verb in (Verb.KILL, Verb.STOP):
-            yield int(number or 1) - 1, done.at
-
-
-def _was_on_killed(asked: Asked, deaths: Sequence[tuple[int, float]]) -> bool:
-    return any(edge == asked.edge and asked.due <= at + NEWS_S and at <= asked.ended for edge, at in deaths)
+def _sent_again(asked: Asked) -> str:
+    return (
+        f", sent again after edge {' and '.join(str(cut.edge + 1) for cut in asked.cuts)}"
+        if asked.cuts
+        else ""
+    )
 
 
 # what became of it
@@ -267,42 +272,3 @@ def _statuses(heard: Sequence[Heard]) -> Iterable[str]:
     for each in heard:
         if each.subject.startswith("provider.status.") and each.body["changed"]:
             yield f"{each.body['state']['provider']} {each.body['state']['status']}"
-
-
-# what it cost
-
-
-def _by_call(attempts: Iterable[Tried]) -> dict[str, list[Tried]]:
-    found: dict[str, list[Tried]] = {}
-    for each in attempts:
-        found.setdefault(each.call_id, []).append(each)
-    return found
-
-
-def _extra_ms(
-    asked: Sequence[Asked], attempts: Mapping[str, Sequence[Tried]]
-) -> tuple[list[float], list[float]]:
-    """Of rescued requests, and of those that went well at once: the time that no attempt accounts for."""
-    rescued: list[float] = []
-    usual: list[float] = []
-    for each in asked:
-        tried = attempts.get(each.call_id or "", ())
-        if each.ending is not Ending.ANSWERED or not tried:
-            continue
-        extra = each.total_ms - sum(attempt.duration_ms for attempt in tried)
-        (rescued if any(attempt.error_class for attempt in tried) else usual).append(extra)
-    return rescued, usual
-
-
-def _extra_cost(attempts: Sequence[Tried], primary: str) -> float | None:
-    """What stand-ins cost more than the primary would have; None = its prices or theirs are unknown."""
-    good = [each for each in attempts if each.error_class is None]
-    own = [each.cost_usd for each in good if each.provider == primary]
-    others = [each.cost_usd for each in good if each.provider != primary]
-    known = [cost for cost in own if cost is not None]
-    if not others:
-        return 0.0
-    if not known or None in others:
-        return None
-    mean = sum(known) / len(known)
-    return sum(cost - mean for cost in others if cost is not None)

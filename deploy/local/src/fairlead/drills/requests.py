@@ -27,6 +27,15 @@ class Ending(StrEnum):
     """Nothing came for too long."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A connection that broke before the request on it was answered. ``at``: Unix seconds."""
+
+    edge: int
+    """Position."""
+    at: float
+
+
 @dataclass(slots=True)
 class Asked:
     """One request. Times are Unix seconds; ``due`` is when it should have been sent, and latency counts from there."""
@@ -45,6 +54,19 @@ class Asked:
     headers: Mapping[str, str] = field(default_factory=dict)
     detail: str = ""
     """The end of what was not a complete answer."""
+    cuts: list[Cut] = field(default_factory=list)
+    """After each of them it was sent again."""
+
+    @property
+    def may_go_again(self) -> bool:
+        """The connection broke, and its caller has seen nothing of an answer: a stream had not begun."""
+        return self.ending is Ending.LOST and not (self.stream and self.status)
+
+    def again(self, edge: int) -> None:
+        """It is to be sent to ``edge``, as if for the first time."""
+        self.cuts.append(Cut(self.edge, self.ended))
+        self.edge, self.ending, self.ended = edge, Ending.REFUSED, 0.0
+        self.status, self.headers, self.first_token, self.detail = 0, {}, None, ""
 
     @property
     def call_id(self) -> str | None:
