@@ -13,6 +13,7 @@ from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead.drills.scenario import Scenario, Step, Verb
 from fairlead.drills.slow_postgres import SlowPostgres
 from fairlead.drills.stack import Stack
+from fairlead.drills.tls import TlsFront
 from fairlead.errors import BadInput
 from fairlead.holds import hold, release, release_all
 
@@ -49,6 +50,8 @@ class Injection:
             Verb.QUICK_POSTGRES: self._quick_postgres,
             Verb.FILL_DISK: self._fill_disk,
             Verb.FREE_DISK: self._free_disk,
+            Verb.EXPIRE_CERTIFICATE: self._expire_certificate,
+            Verb.RENEW_CERTIFICATE: self._renew_certificate,
             Verb.WAIT: self._wait,
         }
         self.done: list[Done] = []
@@ -74,6 +77,8 @@ class Injection:
             self._limit_files(process, resource.RLIM_INFINITY)
         self._full.clear()
         await self._be_quick()
+        if self._stack.tls is not None:
+            self._stack.tls.renew()
         for provider in self._stack.run.simulators:
             await self._stack.simulator(provider, "POST", "/_sim/reset")
 
@@ -136,6 +141,19 @@ class Injection:
     async def _free_disk(self, step: Step) -> None:
         self._full.discard(step.of)
         self._limit_files(step.of, resource.RLIM_INFINITY)
+
+    async def _expire_certificate(self, step: Step) -> None:
+        self._tls_of(step).expire()
+
+    async def _renew_certificate(self, step: Step) -> None:
+        self._tls_of(step).renew()
+
+    def _tls_of(self, step: Step) -> TlsFront:
+        if self._stack.tls is None or self._stack.spec.tls != step.of:
+            raise BadInput(
+                f"{step.of} does not speak TLS on the stack '{self._stack.spec.name}'; use the stack 'tls'"
+            )
+        return self._stack.tls
 
     async def _wait(self, step: Step) -> None:
         async with asyncio.timeout(BACK_S):

@@ -24,7 +24,7 @@ from fairlead.drills.ledger import Ledger, Tried
 from fairlead.drills.moves import moves
 from fairlead.drills.requests import Asked, Ending
 from fairlead.drills.rescues import by_call, extra_cost, extra_ms
-from fairlead.drills.scenario import Scenario, Verb
+from fairlead.drills.scenario import HURTING, UNDONE_BY, Scenario
 
 CONDITION = BreakerSettings()
 SHUT = frozenset({GateState.OPEN.value, GateState.HALF_OPEN.value})
@@ -160,11 +160,11 @@ def windows(seen: Seen) -> list[tuple[str, float, float]]:
         return [(seen.scenario.provider, seen.began, end)]
     found: list[tuple[str, float, float]] = []
     for position, done in enumerate(seen.done):
-        if done.step.verb is Verb.FAULT:
+        if done.step.verb in HURTING:
             later = (
                 each.at
                 for each in seen.done[position:]
-                if each.step.verb is Verb.MEND and each.step.of == done.step.of
+                if each.step.verb is UNDONE_BY[done.step.verb] and each.step.of == done.step.of
             )
             found.append((done.step.of, done.at, next(later, end)))
     return found

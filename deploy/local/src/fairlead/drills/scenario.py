@@ -49,11 +49,15 @@ class Verb(Enum):
     QUICK_POSTGRES = "quick_postgres"
     FILL_DISK = "fill_disk"
     FREE_DISK = "free_disk"
+    EXPIRE_CERTIFICATE = "expire_certificate"
+    RENEW_CERTIFICATE = "renew_certificate"
     WAIT = "wait"
     """Until a process serves; all that follows is put off by as long as that takes."""
 
 
-OF_PROVIDERS = (Verb.FAULT, Verb.MEND)
+HURTING = (Verb.FAULT, Verb.EXPIRE_CERTIFICATE)
+"""What makes a provider fail."""
+OF_PROVIDERS = (*HURTING, Verb.MEND, Verb.RENEW_CERTIFICATE)
 OF_NOBODY = (Verb.SLOW_POSTGRES, Verb.QUICK_POSTGRES)
 OPTIONS: Mapping[Verb, tuple[str, ...]] = {
     Verb.FAULT: ("kind", *(name for name in FIELDS if name != "for_s")),
@@ -61,6 +65,7 @@ OPTIONS: Mapping[Verb, tuple[str, ...]] = {
 }
 UNDONE_BY = {
     Verb.FAULT: Verb.MEND,
+    Verb.EXPIRE_CERTIFICATE: Verb.RENEW_CERTIFICATE,
     Verb.STOP: Verb.START,
     Verb.FREEZE: Verb.THAW,
     Verb.SLOW_POSTGRES: Verb.QUICK_POSTGRES,
@@ -92,6 +97,8 @@ class StackSpec:
     """Options of ``fairlead up``."""
     providers: tuple[Mapping[str, Any], ...]
     """Rows of its providers file; empty = the built-in ones."""
+    tls: str = ""
+    """The vendor that is simulated behind TLS, at ``{tls_port}`` of its row; empty = none."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,9 @@ def stacks() -> dict[str, StackSpec]:
     """The stacks that scenarios can name. Raises BadInput when their file is wrong."""
     path = FOLDER / STACKS
     return {
-        name: StackSpec(name, tuple(map(str, row.get("up", ()))), tuple(row.get("providers", ())))
+        name: StackSpec(
+            name, tuple(map(str, row.get("up", ()))), tuple(row.get("providers", ())), row.get("tls", "")
+        )
         for name, row in _mapping(path).items()
     }
 

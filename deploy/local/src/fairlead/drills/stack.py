@@ -5,19 +5,21 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
+from fairlead_simulator.testing import running as simulator
 
 from fairlead import run_file
 from fairlead.data_dir import DataDir
 from fairlead.drills.scenario import StackSpec
+from fairlead.drills.tls import TlsFront
 from fairlead.errors import BadInput, StartFailed
 from fairlead.local_http import Answer, request
 from fairlead.plan import SIMULATED_KEY, Kind
-from fairlead.ports import HOST
 from fairlead.processes import dying_with
 from fairlead.providers import KEY_VARIABLE, without_keys
 from fairlead.readiness import not_ready
@@ -37,7 +39,10 @@ class Stack:
         self._folder = folder
         self._edges = edges
         self._process: asyncio.subprocess.Process | None = None
-        self._plain: asyncio.Server | None = None
+        self._behind = AsyncExitStack()
+        self._tls_port = 0
+        self.tls: TlsFront | None = None
+        """In front of the provider whose ``base_url`` names ``{tls_port}``."""
 
     @property
     def run(self) -> RunFile:
@@ -102,13 +107,15 @@ class Stack:
         words = list(self.spec.words)
         if self._edges is not None:
             words += ["--edges", str(self._edges)]
+        if self.spec.tls:
+            await self._speak_tls(self.spec.tls)
         if self.spec.providers:
-            words += ["--providers", str(await self._providers_file())]
+            words += ["--providers", str(self._providers_file())]
         with self.output.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "fairlead", "up", "--port", "0"),
                 *("--data-dir", str(self.data_dir.path), *words),
-                env=_environment(os.environ),
+                env=_environment(os.environ, self.tls),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -134,19 +141,26 @@ class Stack:
         except BadInput:
             return False
 
-    async def _providers_file(self) -> Path:
-        """In its rows, ``{plain_port}`` is where somebody listens who does not speak TLS."""
-        self._plain = await asyncio.start_server(_speak_plainly, HOST, 0)
-        port = self._plain.sockets[0].getsockname()[1]
+    async def _speak_tls(self, vendor: str) -> None:
+        """A simulator of ``vendor`` behind a front that speaks TLS."""
+        behind = await self._behind.enter_async_context(simulator(vendor, latency="{}"))
+        self.tls = TlsFront(self._folder, urlsplit(behind.url).port or 80)
+        self._behind.callback(self.tls.end)
+        self._tls_port = await self.tls.begin()
+
+    def _providers_file(self) -> Path:
+        """In its rows, ``{tls_port}`` is where the front listens that speaks TLS."""
         text = yaml.safe_dump({"providers": list(self.spec.providers)})
         path = self._folder / "providers.yaml"
-        path.write_text(text.replace("{plain_port}", str(port)), encoding="utf-8")
+        path.write_text(text.replace("{tls_port}", str(self._tls_port)), encoding="utf-8")
         return path
 
     async def stop(self) -> None:
         """Stop it, and wait for its end."""
-        if self._plain is not None:
-            self._plain.close()
+        await self._end()
+        await self._behind.aclose()
+
+    async def _end(self) -> None:
         if self._process is None or self._process.returncode is not None:
             return
         self._process.terminate()
@@ -157,16 +171,11 @@ class Stack:
             await self._process.wait()
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Nothing of it may reach a real provider, or change a setting."""
+def _environment(environ: Mapping[str, str], tls: TlsFront | None) -> dict[str, str]:
+    """Nothing of it may reach a real provider, or change a setting; who speaks TLS is trusted."""
     kept = {name: value for name, value in without_keys(environ).items() if not name.startswith("FAIRLEAD_")}
-    return {**kept, KEY_VARIABLE: SIMULATED_KEY}
-
-
-async def _speak_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read(1)
-    writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-    writer.close()
+    trusted = {} if tls is None else {"SSL_CERT_FILE": str(tls.trusted)}
+    return {**kept, **trusted, KEY_VARIABLE: SIMULATED_KEY}
 
 
 @asynccontextmanager
