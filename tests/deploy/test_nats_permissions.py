@@ -13,6 +13,7 @@ from fairlead_common.bus.permissions import USERS, accounts, inbox
 from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.reading import read_last
 from fairlead_common.bus.rpc import Empty, Operation, RpcClient, RpcUnavailable, answer
+from fairlead_common.bus.subscribing import HANDLING
 from fairlead_common.bus.topology import BUCKETS, DURABLES, apply
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.ids import stamp
@@ -176,7 +177,7 @@ async def test_an_operation_is_asked_and_answered(node: Node) -> None:
     async def nothing(request: Empty) -> Empty:
         return request
 
-    broker = NatsBroker(node.url("routing"), inbox_prefix=inbox("routing"), logger=None)
+    broker = NatsBroker(node.url("routing"), inbox_prefix=inbox("routing"), logger=None, **HANDLING)
     answer(broker, operation, nothing)
     await broker.start()
     try:

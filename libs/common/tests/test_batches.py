@@ -2,7 +2,7 @@
 
 import asyncio
 
-from fairlead_common.bus.subscribing import consume_batches
+from fairlead_common.bus.subscribing import HANDLING, consume_batches
 from fairlead_common.bus.topology import COMPARISON_CALLS
 from faststream.nats import NatsBroker, NatsMessage
 from nats.aio.client import Client
@@ -16,7 +16,7 @@ async def test_messages_that_trickle_in_all_arrive(nats_url: str, nats_client: C
     async def note(bodies: list[bytes], message: NatsMessage) -> None:
         seen.extend(int(body) for body in bodies)
 
-    broker = NatsBroker(nats_url, logger=None)
+    broker = NatsBroker(nats_url, logger=None, **HANDLING)
     consume_batches(broker, COMPARISON_CALLS, note, wait_s=0.05)
     await broker.start()
     try:

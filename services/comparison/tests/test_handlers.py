@@ -8,7 +8,7 @@ from datetime import timedelta
 from fairlead_common.bus.connection import CONNECT_OPTIONS
 from fairlead_common.bus.redelivery import RedeliveryPolicy
 from fairlead_common.bus.rpc import RpcClient
-from fairlead_common.bus.subscribing import BatchHandler, consume_batches
+from fairlead_common.bus.subscribing import HANDLING, BatchHandler, consume_batches
 from fairlead_common.bus.topology import COMPARISON_CALLS
 from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import TestResultRecorded
@@ -82,7 +82,7 @@ async def until_acknowledged(client: Client) -> None:
 
 @asynccontextmanager
 async def consuming(nats_url: str, handler: BatchHandler) -> AsyncIterator[None]:
-    broker = NatsBroker(nats_url, logger=None, middlewares=(RedeliveryPolicy,), **CONNECT_OPTIONS)
+    broker = NatsBroker(nats_url, logger=None, middlewares=(RedeliveryPolicy,), **HANDLING, **CONNECT_OPTIONS)
     consume_batches(broker, COMPARISON_CALLS, handler, size=3, wait_s=0.1)
     await broker.start()
     try:

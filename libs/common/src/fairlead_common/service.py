@@ -32,6 +32,7 @@ from fairlead_common.bus.connection import CONNECT_OPTIONS, credentials, log_bus
 from fairlead_common.bus.permissions import inbox
 from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.redelivery import RedeliveryPolicy, is_away
+from fairlead_common.bus.subscribing import HANDLING
 from fairlead_common.bus.topology import STREAMS
 from fairlead_common.db.database import Database
 from fairlead_common.ids import new_id
@@ -171,6 +172,7 @@ async def _build(name: str, settings: Settings, registry: CollectorRegistry, htt
             NatsPrometheusMiddleware(registry=registry, app_name=f"fairlead-{name}"),
             RedeliveryPolicy,
         ),
+        **HANDLING,
         **CONNECT_OPTIONS,
     )
     client = await broker.connect()

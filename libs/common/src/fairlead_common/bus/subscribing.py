@@ -5,8 +5,8 @@ FastStream's default *terminates* a message on its first error; here a failed me
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
@@ -27,9 +27,13 @@ FETCH_TIMEOUT_S = 2.0
 """A fetch that was under way when the server died waits this long before it asks the new one."""
 
 
-async def raw_body(message: NatsMessage) -> bytes:
-    """Decoder that leaves the bytes alone: handlers parse into their event type, so a bad message is poison, not a crash."""
-    return message.body
+async def whole(message: NatsMessage) -> NatsMessage:
+    """The message as it came: handlers parse it into their type themselves, so a bad one is poison and no crash."""
+    return message
+
+
+HANDLING: Final[Mapping[str, Any]] = {"apply_types": False, "decoder": whole}
+"""How a broker is to call the handlers below; FastStream's injection would pass each message through a thread."""
 
 
 def consume(
@@ -53,7 +57,6 @@ def consume(
         pull_sub=PullSub(batch_size=in_flight, timeout=FETCH_TIMEOUT_S),
         inbox_prefix=_inbox(durable),
         ack_policy=AckPolicy.MANUAL if hands_on else AckPolicy.NACK_ON_ERROR,
-        decoder=raw_body,
         title=durable.name,
     )(deliver)
 
@@ -67,8 +70,7 @@ def consume_batches(
     that cannot be parsed (see ``redelivery.dead_letter_body``).
     """
 
-    async def deliver(bodies: Any, message: NatsMessage) -> None:
-        del bodies  # FastStream's decoded form; the raw list is exact
+    async def deliver(message: NatsMessage) -> None:
         raw = message.raw_message
         await handler([m.data for m in raw] if isinstance(raw, list) else [raw.data], message)
 
