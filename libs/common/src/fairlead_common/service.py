@@ -6,6 +6,7 @@ A service is ``async def wire(runtime)``: it registers its subscribers on ``runt
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -100,6 +101,7 @@ def main(name: str, settings_type: type[AnySettings], wire: Wire) -> None:
         sys.stderr.write(f"fairlead {name}: {error}\n")
         sys.exit(2)
     configure_logging(settings.log_level)
+    gc.freeze()  # what was loaded until here lives for ever: spare the collector walking it
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(name, settings, wire))
 

@@ -77,16 +77,7 @@ class Prober:
             return None
         if not model and record.models:
             model = record.models[-1].partition("/")[2]
-        return Target(provider, model) if model else self._cheapest(provider)
-
-    def _cheapest(self, provider: str) -> Target | None:
-        priced = [
-            (price.output if price is not None and price.output is not None else float("inf"), target)
-            for target, entry in self._catalog().entries.items()
-            if target.provider == provider and entry.embedding is None
-            for price in (self._catalog().price(target),)
-        ]
-        return min(priced)[1] if priced else None
+        return Target(provider, model) if model else self._catalog().cheapest.get(provider)
 
     async def probe(self, target: Target) -> None:
         """One trial. A result that the bus cannot take is lost, and the trial repeated."""

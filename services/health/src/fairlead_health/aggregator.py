@@ -6,6 +6,7 @@ states and alerts that were told last are read back, so nothing changes by itsel
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -60,11 +61,10 @@ logger = logging.getLogger(__name__)
 
 JOB: Final = "health.aggregator"
 TICK_S: Final = 0.5
-CALM_S: Final = 5.0
-"""A provider that is well, and of which nothing was heard, is judged this often."""
 LOOK_S: Final = 2.0
 """What operators have set is read this often, and at once when they say so: its beginning and end may come with time."""
-MEASURE_S: Final = 5.0
+MEASURE_S: Final = 10.0
+"""Figures of longer windows are read this often; then those are judged too who are well and of whom nothing was heard."""
 CATCH_UP_S: Final = 2.0
 """At most this long a new holder waits until it has heard what there was to hear."""
 
@@ -122,7 +122,7 @@ class Aggregator:
         self._judging = False
         self._told_at: dict[str, float] = {}
         self._due_at: dict[str, float] = {}
-        """When each provider is to be judged again although nothing was heard of it."""
+        """When each provider is to be judged again although nothing was heard of it; infinite = with the next figures."""
         self._pace = Pace(
             unwell_s=settings.probe_interval_unwell_s,
             changed_s=settings.probe_interval_changed_s,
@@ -232,7 +232,7 @@ class Aggregator:
         )
         watch, told = alerted(watch, now, self._rules, around, new_id)
         self._watches[provider] = watch
-        self._due_at[provider] = now + CALM_S if is_calm(watch) else now
+        self._due_at[provider] = math.inf if is_calm(watch) else now
         for alert in told:
             self._tell_alert(alert)
 
@@ -259,6 +259,8 @@ class Aggregator:
                 asking = self._changes.take()
                 try:
                     await self._read_settings()
+                    if asking:
+                        self._due_at.clear()
                     await self._changes.answer(asking)
                     if not self._past.known:
                         await self._past.read()
@@ -306,6 +308,7 @@ class Aggregator:
         while True:
             figures = await self._figures.read(self._around.rules, datetime.now(UTC))
             self._around = replace(self._around, figures=figures)
+            self._due_at.clear()
             await asyncio.sleep(MEASURE_S)
 
     def _interval_s(self, provider: str, now: float) -> int | None:

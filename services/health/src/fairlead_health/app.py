@@ -50,10 +50,10 @@ from fairlead_health.windows import WindowStore
 
 logger = logging.getLogger(__name__)
 
-HOUSEKEEPING_S = 2.0
-COUNT_TOGETHER_S = 1.0
+HOUSEKEEPING_S = 5.0
+COUNT_TOGETHER_S = 3.0
 """Frames wait this long for each other to be counted into the windows in one transaction."""
-PRUNE_EVERY = 1800
+PRUNE_EVERY = 720
 
 
 async def wire(runtime: Runtime) -> None:

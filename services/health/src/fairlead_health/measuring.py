@@ -43,24 +43,6 @@ def request_for(kind: ProbeKind, model: str) -> ChatRequest:
     return ChatRequest(model, messages, stream=kind == "streaming", max_output_tokens=PROBE_OUTPUT_TOKENS)
 
 
-def cheapest(catalog: Catalog, provider: str) -> str | None:
-    """The provider's chat model with the lowest known output price, or its first one; those of a class first."""
-    chats = [
-        target
-        for target, entry in catalog.entries.items()
-        if target.provider == provider and entry.embedding is None
-    ]
-    found = [target for target in chats if catalog.entries[target].classes] or chats
-    priced = [
-        (price.output, target.model)
-        for target in found
-        if (price := catalog.price(target)) is not None and price.output is not None
-    ]
-    if priced:
-        return min(priced)[1]
-    return found[0].model if found else None
-
-
 async def measure(client: ProviderClient, kind: ProbeKind, model: str) -> Measured:
     """Probe; a failure of the provider is a result."""
     found, began = Measured(utc_now()), time.perf_counter()

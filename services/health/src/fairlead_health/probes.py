@@ -32,7 +32,7 @@ from nats.errors import Error as NatsError
 
 from fairlead_health.domain.budgets import Budget, Period, affordable, spent
 from fairlead_health.domain.pace import needed
-from fairlead_health.measuring import call_of, cheapest, measure
+from fairlead_health.measuring import call_of, measure
 from fairlead_health.results import Ledger
 
 logger = logging.getLogger(__name__)
@@ -160,7 +160,8 @@ class Prober:
             call_id: of the result, which counts once; None = a new one.
         """
         client = self._clients[provider]
-        model = model or cheapest(self._catalog, provider)
+        if model is None and (known := self._catalog.cheapest.get(provider)) is not None:
+            model = known.model
         kind: ProbeKind = probe.kind
         if model is None or not affordable(_budget(probe), self._ledger.spend_of(provider)):
             kind = "cheap"

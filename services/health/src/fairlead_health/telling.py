@@ -36,7 +36,7 @@ AGAIN_S: Final = 0.1
 SAVE_AGAIN_S: Final = 1.0
 SAVE_HEARTBEAT_S: Final = 15.0
 """States that have not changed are saved this often."""
-SAVE_TOGETHER_S: Final = 1.0
+SAVE_TOGETHER_S: Final = 5.0
 """They wait this long for each other; what has changed waits for nothing."""
 PUT_HEARTBEAT_S: Final = 60.0
 """States of which nothing was seen are put into the bucket this often."""

@@ -1,9 +1,11 @@
 """Names to targets: provider/model, bare names, aliases, ``class:<name>``, ``auto``; and who can stand in for whom."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -163,6 +165,20 @@ class Catalog:
             entry.quality,
             None if cached is None else cached * ratio,
         )
+
+    @cached_property
+    def cheapest(self) -> Mapping[str, Target]:
+        """Provider to its chat model to be tried out: the lowest known output price, members of a class first."""
+        found: dict[str, Target] = {}
+        for target, entry in self.entries.items():
+            if entry.embedding is None:
+                known = found.get(target.provider)
+                if known is None or self._probe_rank(target) < self._probe_rank(known):
+                    found[target.provider] = target
+        return found
+
+    def _probe_rank(self, target: Target) -> tuple[bool, float]:
+        return not self.entries[target].classes, self.output_prices.get(target, math.inf)
 
     def with_own(self, entries: Iterable[Entry]) -> "Catalog":
         """This catalog with what a workspace says of some models itself."""
