@@ -99,7 +99,7 @@ def answer(
 
 
 async def _undecoded(message: NatsMessage) -> bytes:
-    """A handler that asked for the message itself would cost a thread and a task group for each."""
+    """Operations parse the body themselves."""
     return message.body
 
 
