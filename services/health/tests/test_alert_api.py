@@ -1,5 +1,6 @@
 """Rules, silences and acknowledgements on the running service, over the bus, also across restarts and a database away."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,26 @@ async def test_rules_are_put_as_a_whole_and_followed_at_once(
             await observer.until_status("openai", "healthy")
             await observer.until_alerts(["firing", "resolved"], OURS)
             await observer.until_alerts(["firing", "resolved"], DOWN)
+
+
+async def test_of_rules_put_at_once_each_becomes_a_version_unless_they_replace_the_same(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, tmp_path: Path
+) -> None:
+    rpc, providers = RpcClient(nats_client), providers_file(tmp_path, openai=openai.url)
+    async with running(nats_url, postgres_dsn, providers):
+        put = await asyncio.gather(*(rpc.call(alert_rules.PUT_RULES, ours()) for _ in range(8)))
+        assert sorted(each.version for each in put) == list(range(1, 9))
+
+        following = ours().model_copy(update={"replaces": 8})
+        found = await asyncio.gather(
+            *(rpc.call(alert_rules.PUT_RULES, following) for _ in range(8)), return_exceptions=True
+        )
+        (won,) = [each.version for each in found if isinstance(each, alert_rules.Rules)]
+        assert won == 9
+        lost = [each for each in found if isinstance(each, RpcError)]
+        assert [(each.status, str(each)) for each in lost] == [
+            (409, "version 8 is not in force any more; read the rules again")
+        ] * 7
 
 
 async def test_a_silence_is_listed_and_ended_early_and_none_overlaps(

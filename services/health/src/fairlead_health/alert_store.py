@@ -157,11 +157,18 @@ class AlertStore:
     async def put_config(
         self, section: str, content: Sequence[Mapping[str, Any]], replaces: int | None, by: str, note: str
     ) -> RowMapping | None:
-        """Put the next version; None when ``replaces`` is not the one in force."""
-        rows = await self._database.fetch(
-            PUT_CONFIG, section=section, content=json.dumps(content), replaces=replaces, by=by, note=note
-        )
-        return rows[0] if rows else None
+        """Put the next version; None when ``replaces`` is not the one in force.
+
+        Of several at once that replace whatever there is, each becomes a version, and the last is in force.
+        """
+        while True:
+            rows = await self._database.fetch(
+                PUT_CONFIG, section=section, content=json.dumps(content), replaces=replaces, by=by, note=note
+            )
+            if rows:
+                return rows[0]
+            if replaces is not None:
+                return None
 
     async def versions(self, section: str) -> list[Version]:
         """Who has set what when, newest first."""
