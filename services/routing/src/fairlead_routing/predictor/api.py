@@ -89,4 +89,6 @@ class PredictorApi:
 
 
 def _missing() -> RpcError:
-    return RpcError(404, "no_predictor", "this workspace decides without a learned predictor")
+    return RpcError(
+        404, "no_predictor", "this workspace decides without a learned predictor; PUT one to install it"
+    )
