@@ -19,8 +19,8 @@ from fairlead_common.bus.rpc import RpcClient, RpcUnavailable
 from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import TestResultRecorded
 from fairlead_common.events.calls import Call, CallsCompleted
+from fairlead_common.operations import ab_results
 from fairlead_common.operations import abtest as ops
-from fairlead_common.operations import comparison
 from fairlead_common.service import run
 from fairlead_simulator.testing import FAST, Running, running
 from nats.aio.client import Client
@@ -58,7 +58,7 @@ class Recorder:
         await self.come_back()
 
     async def come_back(self) -> None:
-        self.answering = await self.client.subscribe(comparison.RESULTS.subject, cb=self._answer)
+        self.answering = await self.client.subscribe(ab_results.RESULTS.subject, cb=self._answer)
         await self.client.flush()
         await self.client.flush()
 
@@ -76,9 +76,9 @@ class Recorder:
         self.calls += CallsCompleted.model_validate_json(message.data).calls
 
     async def _answer(self, message: Msg) -> None:
-        asked = comparison.OfTest.model_validate_json(message.data)
+        asked = ab_results.OfTest.model_validate_json(message.data)
         rows = [
-            comparison.TestResult.model_validate(
+            ab_results.TestResult.model_validate(
                 {**event.model_dump(), "ab_test_id": event.test_id, "cost": event.cost_usd}
             )
             for event in sorted(self.results.values(), key=_place)
@@ -86,15 +86,15 @@ class Recorder:
         ]
         page = rows[: min(asked.limit, self.page_size)]
         following = (
-            comparison.ResultKey.model_validate(page[-1], from_attributes=True)
+            ab_results.ResultKey.model_validate(page[-1], from_attributes=True)
             if len(page) < len(rows)
             else None
         )
-        reply = comparison.TestResults(results=page, next=following).model_dump_json().encode()
+        reply = ab_results.TestResults(results=page, next=following).model_dump_json().encode()
         await message.respond(b'{"ok":' + reply + b"}")
 
 
-def _place(of: TestResultRecorded | comparison.ResultKey) -> tuple[int, int, str, str]:
+def _place(of: TestResultRecorded | ab_results.ResultKey) -> tuple[int, int, str, str]:
     return of.prompt_index, of.repeat, of.provider, of.model
 
 

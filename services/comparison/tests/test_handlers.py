@@ -14,7 +14,7 @@ from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import TestResultRecorded
 from fairlead_common.events.event import Event
 from fairlead_common.ids import new_id, stamp, utc_now
-from fairlead_common.operations import comparison as ops
+from fairlead_common.operations import ab_results
 from fairlead_common.outcomes import ErrorClass
 from fairlead_comparison.handlers import CallHandler
 from fairlead_comparison.metrics import ComparisonMetrics
@@ -212,9 +212,9 @@ async def test_results_of_tests_are_kept_once_and_given_out(
             await send(nats_client, event)
         rpc = RpcClient(nats_client)
         async with asyncio.timeout(30):
-            while not (await rpc.call(ops.RESULTS, ops.OfTest(test_id=6))).results:
+            while not (await rpc.call(ab_results.RESULTS, ab_results.OfTest(test_id=6))).results:
                 await asyncio.sleep(0.02)
-        found = (await rpc.call(ops.RESULTS, ops.OfTest(test_id=5))).results
+        found = (await rpc.call(ab_results.RESULTS, ab_results.OfTest(test_id=5))).results
     assert [(each.prompt_index, each.error_class, each.quality_score) for each in found] == [
         (0, "overloaded", None),
         (1, None, 0.75),

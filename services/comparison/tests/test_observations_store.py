@@ -11,7 +11,7 @@ import pytest
 from fairlead_common.db.database import Database
 from fairlead_common.events.calls import Call, CallKind, Decision
 from fairlead_common.ids import utc_now
-from fairlead_common.operations import comparison as ops
+from fairlead_common.operations import calls as call_ops
 from fairlead_common.outcomes import CallState, ErrorClass
 from fairlead_comparison.api import CallsApi
 from fairlead_comparison.domain.observations import Observation, midnight, observe, sums_of
@@ -80,7 +80,7 @@ async def test_routed_calls_are_read_page_by_page_and_one_in_so_many(
     others = [call(), call(decision=decision, workspace_id=2), call(decision=decision, kind=CallKind.PROBE)]
     await store.write(observed([*calls, *others]))
     api = CallsApi(store, ResultStore(database), RescueStore(database), SpendStore(database))
-    query = ops.DecisionsQuery(workspace_id=1, since=start, until=start + timedelta(seconds=15), limit=7)
+    query = call_ops.DecisionsQuery(workspace_id=1, since=start, until=start + timedelta(seconds=15), limit=7)
     seen: list[str] = []
     while True:
         page = await api.decisions(query)
@@ -91,7 +91,7 @@ async def test_routed_calls_are_read_page_by_page_and_one_in_so_many(
         query = query.model_copy(update={"after": page.next, "since": page.calls[-1].started_at})
     assert sorted(seen) == sorted(each.call_id for each in calls[:30])
     assert len(seen) == 30
-    third = ops.DecisionsQuery(workspace_id=1, since=start, until=start + timedelta(days=1), one_in=3)
+    third = call_ops.DecisionsQuery(workspace_id=1, since=start, until=start + timedelta(days=1), one_in=3)
     some = [each.call_id for each in (await api.decisions(third)).calls]
     assert 0 < len(some) < 40
     assert some == [each.call_id for each in (await api.decisions(third)).calls]
@@ -248,7 +248,7 @@ async def test_what_failover_did_is_told_by_who_was_tried_first(
     ]
     await store.write(observed(calls))
     found = await RescueStore(database).rescues(1, now() - timedelta(hours=1), now() + timedelta(hours=1))
-    google, openai = (ops.Rescue.model_validate(dict(row)) for row in found)
+    google, openai = (call_ops.Rescue.model_validate(dict(row)) for row in found)
     assert (openai.provider, openai.calls, openai.served) == ("openai", 10, 9)
     assert (openai.failed_first, openai.rescued) == (3, 2)
     assert (openai.added_p50_ms, openai.added_p99_ms) == (21.0, 21.0)

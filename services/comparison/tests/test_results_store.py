@@ -3,7 +3,7 @@
 from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import TestResultRecorded
 from fairlead_common.ids import stamp
-from fairlead_common.operations.comparison import OfTest, ResultKey
+from fairlead_common.operations.ab_results import OfTest, ResultKey
 from fairlead_comparison.store.results import ResultStore
 
 

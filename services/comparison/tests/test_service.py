@@ -5,7 +5,7 @@ import asyncio
 from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.rpc import RpcClient
 from fairlead_common.events.comparison import ProviderPerformance, ProviderPerformancePublished
-from fairlead_common.operations import comparison as ops
+from fairlead_common.operations import calls as call_ops
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -39,5 +39,5 @@ async def test_calls_become_rows_and_performance(
         assert figures.cost_per_call_usd == 0.5
         assert figures.output_tokens_per_s is not None
         assert abs(figures.output_tokens_per_s - 31 / 0.3) < 0.001
-        listed = await rpc.call(ops.CALLS, ops.CallsQuery(workspace_id=1))
+        listed = await rpc.call(call_ops.CALLS, call_ops.CallsQuery(workspace_id=1))
         assert {each.call_id for each in listed.calls} == {each.call_id for each in event.calls}

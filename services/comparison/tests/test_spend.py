@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fairlead_common.bus.rpc import RpcClient
 from fairlead_common.events.calls import CallKind
-from fairlead_common.operations import comparison as ops
+from fairlead_common.operations import calls
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.spend import SpendSnapshot
 from nats.aio.client import Client
@@ -45,8 +45,8 @@ async def test_each_call_is_charged_once_to_its_workspace_and_day(
         await all_written(postgres_dsn, 8)
         await until(lambda: "1" in followed and followed["1"].day_usd == pytest.approx(5.75))
         await until(lambda: "2" in followed)
-        at = ops.SpentQuery(workspace_id=1, at=today + timedelta(seconds=5))
-        spent = await RpcClient(nats_client).call(ops.SPENT, at)
+        at = calls.SpentQuery(workspace_id=1, at=today + timedelta(seconds=5))
+        spent = await RpcClient(nats_client).call(calls.SPENT, at)
     found = followed["1"]
     same_month = (today - timedelta(days=1)).month == today.month
     assert found.month_usd == pytest.approx(21.75 if same_month else 5.75)

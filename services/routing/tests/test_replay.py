@@ -17,7 +17,7 @@ from fairlead_common.decisions.table import CompiledTable, compile_table
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.calls import Considered, Decision, LeftOut
 from fairlead_common.ids import new_id
-from fairlead_common.operations.comparison import DecidedCall
+from fairlead_common.operations.calls import DecidedCall
 from fairlead_common.operations.failover import ConfigVersion, PolicyRuleIn
 from fairlead_common.operations.routing_replay import WhatIf
 from fairlead_common.snapshots.failover import PolicySnapshot

@@ -7,8 +7,8 @@ from typing import Any
 from fairlead_common.bus.rpc import Empty, RpcError
 from fairlead_common.db.outbox import OutboxRelay
 from fairlead_common.ids import utc_now
+from fairlead_common.operations import ab_results
 from fairlead_common.operations import abtest as ops
-from fairlead_common.operations import comparison
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.client import ProviderClient
 from fairlead_models.unified import ChatRequest, EncodedRequest
@@ -137,9 +137,9 @@ def _rows(test: ops.Test) -> int:
     return test.prompt_count * test.repeats
 
 
-def _page(test: ops.Test, results: list[comparison.TestResult], wanted: list[Cell]) -> ops.Answers:
+def _page(test: ops.Test, results: list[ab_results.TestResult], wanted: list[Cell]) -> ops.Answers:
     """As many of the wanted rows as fit into a message."""
-    answers: dict[Cell, dict[str, comparison.TestResult]] = {}
+    answers: dict[Cell, dict[str, ab_results.TestResult]] = {}
     for each in results:
         answers.setdefault((each.prompt_index, each.repeat), {})[f"{each.provider}/{each.model}"] = each
     found: list[ops.SideBySide] = []
@@ -159,7 +159,7 @@ def _page(test: ops.Test, results: list[comparison.TestResult], wanted: list[Cel
     )
 
 
-def _side_by_side(test: ops.Test, cell: Cell, answers: dict[str, comparison.TestResult]) -> ops.SideBySide:
+def _side_by_side(test: ops.Test, cell: Cell, answers: dict[str, ab_results.TestResult]) -> ops.SideBySide:
     index, repeat = cell
     prompt = test.prompts[index]
     return ops.SideBySide(
@@ -171,12 +171,12 @@ def _side_by_side(test: ops.Test, cell: Cell, answers: dict[str, comparison.Test
     )
 
 
-def _answer(arm: str, result: comparison.TestResult) -> ops.AnswerOut:
+def _answer(arm: str, result: ab_results.TestResult) -> ops.AnswerOut:
     return ops.AnswerOut.model_validate({**result.model_dump(), "arm": arm, "cost_usd": result.cost})
 
 
 def _analysis(
-    test: ops.Test, results: list[comparison.TestResult], responses: dict[str, str | None]
+    test: ops.Test, results: list[ab_results.TestResult], responses: dict[str, str | None]
 ) -> ops.Analysis:
     plan = Plan(
         arms=tuple(arm.name for arm in test.arms),
@@ -191,7 +191,7 @@ def _analysis(
     return analyse(question, [_observation(each, responses.get(each.event_id)) for each in results])
 
 
-def _observation(result: comparison.TestResult, response: str | None) -> Observation:
+def _observation(result: ab_results.TestResult, response: str | None) -> Observation:
     return Observation(
         prompt_index=result.prompt_index,
         repeat=result.repeat,

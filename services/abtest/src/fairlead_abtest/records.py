@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from fairlead_common.bus.rpc import RpcClient, RpcError, RpcUnavailable
-from fairlead_common.operations.comparison import RESULTS, OfTest, ResultKey, TestResult, TestResults
+from fairlead_common.operations.ab_results import RESULTS, OfTest, ResultKey, TestResult, TestResults
 
 
 class Records:

@@ -6,6 +6,8 @@ from typing import Final
 from uuid import UUID
 
 from fairlead_common.bus.rpc import RpcError
+from fairlead_common.operations import ab_results
+from fairlead_common.operations import calls as call_ops
 from fairlead_common.operations import comparison as ops
 
 from fairlead_comparison import answers
@@ -36,49 +38,49 @@ class CallsApi:
         self._results = results
         self._rescues = rescues
 
-    async def rescues(self, request: ops.RescuesQuery) -> ops.Rescues:
+    async def rescues(self, request: call_ops.RescuesQuery) -> call_ops.Rescues:
         """What failover inside requests did for a workspace."""
         rows = await self._rescues.rescues(request.workspace_id, request.since, request.until)
-        return ops.Rescues(providers=[ops.Rescue.model_validate(dict(row)) for row in rows])
+        return call_ops.Rescues(providers=[call_ops.Rescue.model_validate(dict(row)) for row in rows])
 
-    async def results(self, request: ops.OfTest) -> ops.TestResults:
+    async def results(self, request: ab_results.OfTest) -> ab_results.TestResults:
         """Results of a test so far, and where to ask on."""
         rows, more = await self._results.of_test(request)
-        found = [ops.TestResult.model_validate(dict(row)) for row in rows]
-        return ops.TestResults(
+        found = [ab_results.TestResult.model_validate(dict(row)) for row in rows]
+        return ab_results.TestResults(
             results=found,
-            next=ops.ResultKey.model_validate(found[-1], from_attributes=True) if more else None,
+            next=ab_results.ResultKey.model_validate(found[-1], from_attributes=True) if more else None,
         )
 
-    async def calls(self, request: ops.CallsQuery) -> ops.CallList:
+    async def calls(self, request: call_ops.CallsQuery) -> call_ops.CallList:
         """Calls of a workspace, newest first."""
         which = CallFilter(**request.model_dump(exclude={"limit"}))
         rows = await self._observations.calls(which, request.limit + 1)
-        page = [ops.CallRow.model_validate(dict(row)) for row in rows[: request.limit]]
-        return ops.CallList(calls=page, next=page[-1].call_id if len(rows) > request.limit else None)
+        page = [call_ops.CallRow.model_validate(dict(row)) for row in rows[: request.limit]]
+        return call_ops.CallList(calls=page, next=page[-1].call_id if len(rows) > request.limit else None)
 
-    async def call(self, request: ops.OneCall) -> ops.CallDetail:
+    async def call(self, request: call_ops.OneCall) -> call_ops.CallDetail:
         """One call of a workspace."""
         row = await self._observations.call(request.workspace_id, request.call_id)
         if row is None:
             raise RpcError(404, "unknown_call", f"there is no call {request.call_id} in this workspace")
         attempts = await self._observations.attempts(request.call_id)
-        return ops.CallDetail(
-            call=ops.CallRow.model_validate(dict(row)),
-            attempts=[ops.AttemptRow.model_validate(dict(each)) for each in attempts],
+        return call_ops.CallDetail(
+            call=call_ops.CallRow.model_validate(dict(row)),
+            attempts=[call_ops.AttemptRow.model_validate(dict(each)) for each in attempts],
             decision=row["decision"],
         )
 
-    async def spent(self, request: ops.SpentQuery) -> ops.Spent:
+    async def spent(self, request: call_ops.SpentQuery) -> call_ops.Spent:
         """What a workspace had spent at a moment."""
         at = request.at.astimezone(UTC)
         today = at.date()
         midnight = datetime.combine(today, time(), UTC)
         before = await self._spend.days(request.workspace_id, today.replace(day=1), today)
         since_midnight = await self._spend.between(request.workspace_id, midnight, at)
-        return ops.Spent(today_usd=since_midnight, month_usd=before + since_midnight)
+        return call_ops.Spent(today_usd=since_midnight, month_usd=before + since_midnight)
 
-    async def decisions(self, request: ops.DecisionsQuery) -> ops.DecidedCalls:
+    async def decisions(self, request: call_ops.DecisionsQuery) -> call_ops.DecidedCalls:
         """Routed live calls of a workspace, oldest first."""
         rows = await self._observations.decided(
             request.workspace_id,
@@ -88,11 +90,11 @@ class CallsApi:
             request.after,
             request.limit + 1,
         )
-        page = [ops.DecidedCall.model_validate(dict(row)) for row in rows[: request.limit]]
+        page = [call_ops.DecidedCall.model_validate(dict(row)) for row in rows[: request.limit]]
         total = None
         if request.after is None:
             total = await self._observations.count_decided(request.workspace_id, request.since, request.until)
-        return ops.DecidedCalls(
+        return call_ops.DecidedCalls(
             total=total,
             calls=page,
             next=UUID(page[-1].call_id) if len(rows) > request.limit else None,

@@ -8,6 +8,8 @@ from fairlead_common.bus.rpc import answer
 from fairlead_common.bus.subscribing import consume, consume_batches
 from fairlead_common.bus.topology import COMPARISON_CALLS, COMPARISON_RESULTS
 from fairlead_common.ids import utc_now
+from fairlead_common.operations import ab_results
+from fairlead_common.operations import calls as call_ops
 from fairlead_common.operations import comparison as ops
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.loop import SnapshotLoop
@@ -50,12 +52,12 @@ async def wire(runtime: Runtime) -> None:
     )
     consume_batches(runtime.broker, COMPARISON_CALLS, calls.on_frames, size=FRAMES_AT_ONCE)
     consume(runtime.broker, COMPARISON_RESULTS, ResultHandler(results, metrics).on_result)
-    answer(runtime.broker, ops.RESULTS, calls_api.results)
-    answer(runtime.broker, ops.CALLS, calls_api.calls)
-    answer(runtime.broker, ops.CALL, calls_api.call)
-    answer(runtime.broker, ops.SPENT, calls_api.spent)
-    answer(runtime.broker, ops.DECISIONS, calls_api.decisions)
-    answer(runtime.broker, ops.RESCUES, calls_api.rescues)
+    answer(runtime.broker, ab_results.RESULTS, calls_api.results)
+    answer(runtime.broker, call_ops.CALLS, calls_api.calls)
+    answer(runtime.broker, call_ops.CALL, calls_api.call)
+    answer(runtime.broker, call_ops.SPENT, calls_api.spent)
+    answer(runtime.broker, call_ops.DECISIONS, calls_api.decisions)
+    answer(runtime.broker, call_ops.RESCUES, calls_api.rescues)
     answer(runtime.broker, ops.COMPARE, api.compare)
     answer(runtime.broker, ops.RANKING, api.ranking)
     answer(runtime.broker, ops.HISTORY, api.history)

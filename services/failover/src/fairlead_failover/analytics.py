@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from fairlead_common.operations import failover as ops
-from fairlead_common.operations.comparison import Rescue
+from fairlead_common.operations.calls import Rescue
 from sqlalchemy import RowMapping
 
 

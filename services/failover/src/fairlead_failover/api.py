@@ -11,7 +11,7 @@ from fairlead_common.bus.rpc import Empty, RpcClient, RpcError, RpcUnavailable
 from fairlead_common.decisions.gate_records import HoldKind
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.ids import utc_now
-from fairlead_common.operations import comparison as calls
+from fairlead_common.operations import calls
 from fairlead_common.operations import failover as ops
 from fairlead_common.snapshots.failover import FleetGate, FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.loop import SnapshotLoop

@@ -11,8 +11,7 @@ from fairlead_common.bus.rpc import RpcClient, RpcError, RpcUnavailable
 from fairlead_common.decisions.budgets import Spent
 from fairlead_common.decisions.conditions import ConditionError
 from fairlead_common.decisions.policies import CompiledPolicy, compile_policy
-from fairlead_common.operations import comparison as calls
-from fairlead_common.operations import failover
+from fairlead_common.operations import calls, failover
 from fairlead_common.snapshots.failover import PolicySnapshot
 from fairlead_models.catalog.catalog import Catalog
 

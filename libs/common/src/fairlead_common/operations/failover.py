@@ -5,7 +5,7 @@ from typing import Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from fairlead_common.bus.rpc import Empty, Operation
-from fairlead_common.operations.comparison import Rescue
+from fairlead_common.operations.calls import Rescue
 from fairlead_common.snapshots.failover import PolicyRule, Recovery, Triggers
 
 SERVICE = "failover"

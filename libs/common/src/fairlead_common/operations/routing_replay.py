@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fairlead_common.access import BudgetSettings
 from fairlead_common.bus.rpc import Operation
-from fairlead_common.operations.comparison import Moment
 from fairlead_common.operations.routing import SERVICE, RuleIn
+from fairlead_common.operations.times import Moment
 
 MAX_RULES = 1000
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -4,7 +4,7 @@ import json
 
 from fairlead_common.db.database import Database
 from fairlead_common.events.abtest import TestResultRecorded
-from fairlead_common.operations.comparison import OfTest
+from fairlead_common.operations.ab_results import OfTest
 from sqlalchemy import RowMapping
 
 from fairlead_comparison.domain.observations import text as storable

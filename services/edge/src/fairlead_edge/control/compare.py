@@ -5,7 +5,9 @@ from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fairlead_common.events.calls import CallKind
+from fairlead_common.operations import calls as call_ops
 from fairlead_common.operations import comparison as ops
+from fairlead_common.operations.times import Day, Moment
 from fairlead_common.outcomes import CallState
 from fastapi import APIRouter, HTTPException, Query
 
@@ -19,7 +21,7 @@ Targets = Annotated[
     list[str] | None, Query(description="providers or provider/model, repeated or separated by commas")
 ]
 Window = Annotated[str, Query(description="length of the window, for example 15m, 24h or 7d; at most 31d")]
-Until = Annotated[ops.Moment | None, Query(description="end of the window; without it, now")]
+Until = Annotated[Moment | None, Query(description="end of the window; without it, now")]
 Kinds = Annotated[list[CallKind] | None, Query(description="kinds of calls that count; without any, live")]
 Weight = Annotated[float, Query(ge=0, le=1000)]
 
@@ -106,8 +108,8 @@ async def trend(
 async def history(
     rpc: Rpc,
     *,
-    since: ops.Day | None = None,
-    until: Annotated[ops.Day | None, Query(description="the last day that is included")] = None,
+    since: Day | None = None,
+    until: Annotated[Day | None, Query(description="the last day that is included")] = None,
     provider: str | None = None,
     metric: ops.Metric | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
@@ -118,7 +120,7 @@ async def history(
 
 
 @router.post("/history/{day}/recompute", summary="Compute a day anew")
-async def recompute(rpc: Rpc, day: ops.Day) -> ops.DailyRows:
+async def recompute(rpc: Rpc, day: Day) -> ops.DailyRows:
     """Today and yesterday are computed anew every few minutes; an earlier day when it is asked for."""
     return await rpc.call(ops.RECOMPUTE, ops.OneDay(day=day))
 
@@ -133,13 +135,13 @@ async def calls(
     state: CallState | None = None,
     kind: CallKind | None = None,
     failover: bool | None = None,
-    since: ops.Moment | None = None,
-    until: ops.Moment | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     before: Annotated[UUID | None, Query(description="'next' of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-) -> ops.CallList:
+) -> call_ops.CallList:
     """Of this workspace, newest first."""
-    query = ops.CallsQuery(
+    query = call_ops.CallsQuery(
         workspace_id=workspace_id,
         provider=provider,
         model=model,
@@ -151,13 +153,13 @@ async def calls(
         before=before,
         limit=limit,
     )
-    return await rpc.call(ops.CALLS, query)
+    return await rpc.call(call_ops.CALLS, query)
 
 
 @router.get("/calls/{call_id}", summary="One call")
-async def call(rpc: Rpc, workspace_id: WorkspaceId, call_id: UUID) -> ops.CallDetail:
+async def call(rpc: Rpc, workspace_id: WorkspaceId, call_id: UUID) -> call_ops.CallDetail:
     """With every attempt."""
-    return await rpc.call(ops.CALL, ops.OneCall(workspace_id=workspace_id, call_id=call_id))
+    return await rpc.call(call_ops.CALL, call_ops.OneCall(workspace_id=workspace_id, call_id=call_id))
 
 
 def _kinds(kinds: list[CallKind] | None) -> list[CallKind]:

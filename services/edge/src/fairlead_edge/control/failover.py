@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fairlead_common.bus.rpc import Empty, RpcError
 from fairlead_common.operations import failover as ops
-from fairlead_common.operations.comparison import Moment
+from fairlead_common.operations.times import Moment
 from fastapi import APIRouter, Path, Query
 
 from fairlead_edge.control.dependencies import OPERATOR, KeyId, Rpc, WorkspaceId

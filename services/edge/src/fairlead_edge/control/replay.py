@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import routing_replay as ops
-from fairlead_common.operations.comparison import Moment
+from fairlead_common.operations.times import Moment
 from fastapi import APIRouter, Query
 
 from fairlead_edge.control.dependencies import FleetNow, KeyId, Rpc, WorkspaceId

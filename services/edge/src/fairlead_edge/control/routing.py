@@ -9,7 +9,7 @@ from fairlead_common.decisions.explain import rules_then
 from fairlead_common.decisions.plan import NoCapacity
 from fairlead_common.decisions.record import kept_of, request_of
 from fairlead_common.events.calls import Decision
-from fairlead_common.operations import comparison as calls
+from fairlead_common.operations import calls
 from fairlead_common.operations import routing as ops
 from fairlead_common.operations.routing_decide import Features
 from fairlead_common.snapshots.routes import RoutesSnapshot

@@ -11,7 +11,7 @@ import numpy as np
 from fairlead_common.decisions.conditions import Conditions
 from fairlead_common.decisions.targets import Target
 from fairlead_common.operations import routing_replay as ops
-from fairlead_common.operations.comparison import DecidedCall
+from fairlead_common.operations.calls import DecidedCall
 
 from fairlead_routing.domain import bootstrap
 from fairlead_routing.domain.outcomes import OBSERVED, cost_at

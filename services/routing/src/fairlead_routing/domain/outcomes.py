@@ -6,7 +6,7 @@ from typing import Final
 from fairlead_common.decisions import scores
 from fairlead_common.decisions.record import request_of
 from fairlead_common.decisions.targets import Measured, Target
-from fairlead_common.operations.comparison import DecidedCall
+from fairlead_common.operations.calls import DecidedCall
 from fairlead_common.outcomes import CallState
 
 from fairlead_routing.domain.replay import Knowledge

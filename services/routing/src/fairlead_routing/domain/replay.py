@@ -22,7 +22,7 @@ from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.table import CompiledTable
 from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.calls import Considered
-from fairlead_common.operations.comparison import DecidedCall
+from fairlead_common.operations.calls import DecidedCall
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.errors import UnknownModel
 

@@ -9,7 +9,7 @@ import numpy as np
 from fairlead_common.decisions.table import CompiledTable
 from fairlead_common.decisions.targets import Target
 from fairlead_common.operations import routing_replay as ops
-from fairlead_common.operations.comparison import DecidedCall
+from fairlead_common.operations.calls import DecidedCall
 
 from fairlead_routing.domain import bootstrap
 from fairlead_routing.domain.outcomes import OBSERVED, cost_at, expected, quality_at

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from fairlead_common.bus.rpc import RpcClient, RpcError, RpcUnavailable
-from fairlead_common.operations import comparison as calls
+from fairlead_common.operations import calls
 from fairlead_common.operations import routing_replay as ops
 
 from fairlead_routing.scores.store import Score, ScoreStore
