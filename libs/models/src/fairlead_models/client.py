@@ -22,13 +22,8 @@ from fairlead_models.transport.protocol import (
     Transport,
     TransportError,
 )
-from fairlead_models.unified import (
-    ChatRequest,
-    EmbeddingRequest,
-    EmbeddingResponse,
-    EncodedRequest,
-)
-from fairlead_models.wires.protocol import Wire
+from fairlead_models.unified import ChatRequest, EmbeddingRequest, EmbeddingResponse
+from fairlead_models.wires.protocol import EncodedRequest, Wire
 
 USER_AGENT = "fairlead/0.1"
 

@@ -17,7 +17,7 @@ from cohere.types import ChatMessageV2, ToolV2
 from fairlead_common.outcomes import ErrorClass
 from fairlead_models.errors import ProviderError
 from fairlead_models.providers import WIRES
-from fairlead_models.unified import EncodedRequest
+from fairlead_models.wires.protocol import EncodedRequest
 from google.genai import types as google
 from mistralai.client.models import ChatCompletionRequest, ChatCompletionStreamRequest
 from openai.types.chat.completion_create_params import (

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from fairlead_models.inbound import anthropic_messages, openai_chat, openai_responses
 from fairlead_models.providers import WIRES
-from fairlead_models.unified import ChatRequest, EncodedRequest, Format, ImagePart, Message, TextPart, Thought
+from fairlead_models.unified import ChatRequest, Format, ImagePart, Message, TextPart, Thought
+from fairlead_models.wires.protocol import EncodedRequest
 from fairlead_models.wires.responses.wire import ResponsesWire
 from fairlead_simulator.ask import Ask, Call, Image, Result
 from fairlead_simulator.server import Request

@@ -11,7 +11,8 @@ from fairlead_common.operations import ab_results
 from fairlead_common.operations import abtest as ops
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.client import ProviderClient
-from fairlead_models.unified import ChatRequest, EncodedRequest
+from fairlead_models.unified import ChatRequest
+from fairlead_models.wires.protocol import EncodedRequest
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 

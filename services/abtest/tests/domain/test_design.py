@@ -10,7 +10,8 @@ from fairlead_common.outcomes import ErrorClass
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import Entry, Pricing
 from fairlead_models.errors import ProviderError
-from fairlead_models.unified import ChatRequest, EncodedRequest, Unhonoured
+from fairlead_models.unified import ChatRequest, Unhonoured
+from fairlead_models.wires.protocol import EncodedRequest
 from pydantic import ValidationError
 
 PRICE = Pricing(input_usd_per_mtok=1.0, output_usd_per_mtok=10.0)

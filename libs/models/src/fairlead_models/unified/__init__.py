@@ -13,7 +13,6 @@ from fairlead_models.unified.answers import (
     ToolCallDelta,
     Usage,
 )
-from fairlead_models.unified.encoded import EncodedRequest, Unhonoured
 from fairlead_models.unified.messages import (
     AudioPart,
     FilePart,
@@ -32,6 +31,7 @@ from fairlead_models.unified.requests import (
     ResponseFormat,
     Tool,
     ToolChoice,
+    Unhonoured,
     UnsupportedPolicy,
 )
 
@@ -43,7 +43,6 @@ __all__ = [
     "Choice",
     "EmbeddingRequest",
     "EmbeddingResponse",
-    "EncodedRequest",
     "FilePart",
     "FinishReason",
     "Format",

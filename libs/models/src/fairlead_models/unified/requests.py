@@ -24,6 +24,19 @@ class UnsupportedPolicy(StrEnum):
 
 
 @dataclass(slots=True)
+class Unhonoured:
+    """A parameter that a target cannot honour, and why; goes out in the ``x-fairlead-warnings`` header."""
+
+    param: str
+    reason: str
+    note: bool = False
+    """Said for completeness, and never a reason to refuse: nothing that was asked for is missing."""
+
+    def __str__(self) -> str:
+        return f"{self.param}: {self.reason}"
+
+
+@dataclass(slots=True)
 class Tool:
     """A function the model may call; ``parameters`` is its JSON Schema."""
 

@@ -1,6 +1,7 @@
 """What every wire offers, and the few things all of them share."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
@@ -15,12 +16,25 @@ from fairlead_models.unified import (
     Choice,
     EmbeddingRequest,
     EmbeddingResponse,
-    EncodedRequest,
     FinishReason,
+    Unhonoured,
 )
 
 Headers = Mapping[str, str]
 """Header names in lower case."""
+
+
+@dataclass(slots=True)
+class EncodedRequest:
+    """A request as it goes to a provider, without authentication and base URL, which belong to the provider's row."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    warnings: tuple[Unhonoured, ...] = ()
+    wire: "Wire | None" = None
+    """Who reads the answer, when that is another wire than the one that encoded (OpenAI has two APIs)."""
 
 
 class StreamDecoder(Protocol):

@@ -9,7 +9,8 @@ from fairlead_common.operations.abtest import Arm, MetricName, PromptIn, TestIn
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.errors import InvalidRequest, ProviderError
 from fairlead_models.inbound import openai_chat
-from fairlead_models.unified import ChatRequest, EncodedRequest
+from fairlead_models.unified import ChatRequest
+from fairlead_models.wires.protocol import EncodedRequest
 
 from fairlead_abtest.domain.arms import ASSUMED_OUTPUT_TOKENS, estimated_cost_usd, resolve_arms
 from fairlead_abtest.domain.jobs import Job, all_jobs

@@ -8,19 +8,13 @@ from fairlead_models.catalog.profiles import profile_of
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
 from fairlead_models.failures import http_failure, stream_failure
-from fairlead_models.unified import (
-    ChatRequest,
-    ChatResponse,
-    EmbeddingRequest,
-    EmbeddingResponse,
-    EncodedRequest,
-    Format,
-)
+from fairlead_models.unified import ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Format
 from fairlead_models.wires import fitting
 from fairlead_models.wires.anthropic.decode import KNOWN_TOP, WIRE, choice_of, usage_of
 from fairlead_models.wires.anthropic.encode import VERSION, messages_body
 from fairlead_models.wires.anthropic.stream import AnthropicStream
 from fairlead_models.wires.protocol import (
+    EncodedRequest,
     Headers,
     StreamDecoder,
     dump,

@@ -4,19 +4,14 @@ from fairlead_models.catalog.profiles import profile_of
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
 from fairlead_models.failures import http_failure
-from fairlead_models.unified import (
-    ChatRequest,
-    ChatResponse,
-    EmbeddingRequest,
-    EmbeddingResponse,
-    EncodedRequest,
-)
+from fairlead_models.unified import ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse
 from fairlead_models.wires import fitting
 from fairlead_models.wires.cohere import embeddings
 from fairlead_models.wires.cohere.decode import KNOWN_TOP, WIRE, choice_of, usage_of
 from fairlead_models.wires.cohere.encode import chat_body
 from fairlead_models.wires.cohere.stream import CohereStream
 from fairlead_models.wires.protocol import (
+    EncodedRequest,
     Headers,
     StreamDecoder,
     dump,

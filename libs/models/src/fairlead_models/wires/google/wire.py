@@ -5,13 +5,7 @@ from urllib.parse import quote
 from fairlead_models.catalog.profiles import profile_of
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
-from fairlead_models.unified import (
-    ChatRequest,
-    ChatResponse,
-    EmbeddingRequest,
-    EmbeddingResponse,
-    EncodedRequest,
-)
+from fairlead_models.unified import ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse
 from fairlead_models.wires import fitting
 from fairlead_models.wires.google import embeddings
 from fairlead_models.wires.google.decode import KNOWN_TOP, WIRE, CallNames, blocked, choice_of, usage_of
@@ -19,6 +13,7 @@ from fairlead_models.wires.google.encode import generate_body
 from fairlead_models.wires.google.errors import error_in_200, http_error
 from fairlead_models.wires.google.stream import GoogleStream
 from fairlead_models.wires.protocol import (
+    EncodedRequest,
     Headers,
     StreamDecoder,
     dump,

@@ -7,14 +7,14 @@ import orjson
 from fairlead_models.catalog.profiles import profile_of
 from fairlead_models.errors import ProviderError
 from fairlead_models.failures import http_failure
-from fairlead_models.unified import ChatRequest, EmbeddingRequest, EncodedRequest
+from fairlead_models.unified import ChatRequest, EmbeddingRequest
 from fairlead_models.wires import fitting
 from fairlead_models.wires.mistral.encode import chat_body
 from fairlead_models.wires.openai import embeddings
 from fairlead_models.wires.openai.decode import request_id_of
 from fairlead_models.wires.openai.dialects import Dialect
 from fairlead_models.wires.openai.wire import OpenAIWire
-from fairlead_models.wires.protocol import Headers, dump, load_error
+from fairlead_models.wires.protocol import EncodedRequest, Headers, dump, load_error
 
 MISTRAL = Dialect("mistral", models_path="/v1/models")
 

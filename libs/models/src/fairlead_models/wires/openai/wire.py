@@ -5,13 +5,7 @@ from urllib.parse import quote
 from fairlead_models.catalog.profiles import profile_of
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
-from fairlead_models.unified import (
-    ChatRequest,
-    ChatResponse,
-    EmbeddingRequest,
-    EmbeddingResponse,
-    EncodedRequest,
-)
+from fairlead_models.unified import ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse
 from fairlead_models.wires import fitting
 from fairlead_models.wires.openai import embeddings
 from fairlead_models.wires.openai.decode import KNOWN_TOP, choice_of, request_id_of, usage_of
@@ -20,6 +14,7 @@ from fairlead_models.wires.openai.encode import chat_body
 from fairlead_models.wires.openai.errors import error_in_200, http_error, is_error
 from fairlead_models.wires.openai.stream import OpenAIStream
 from fairlead_models.wires.protocol import (
+    EncodedRequest,
     Headers,
     StreamDecoder,
     dump,

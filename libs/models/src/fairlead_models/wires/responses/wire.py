@@ -5,18 +5,12 @@ from collections.abc import Callable
 from fairlead_models.catalog.profiles import profile_of
 from fairlead_models.drift import DRIFT
 from fairlead_models.errors import ProviderError
-from fairlead_models.unified import (
-    ChatRequest,
-    ChatResponse,
-    EmbeddingRequest,
-    EmbeddingResponse,
-    EncodedRequest,
-    Format,
-)
+from fairlead_models.unified import ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Format
 from fairlead_models.wires import fitting
 from fairlead_models.wires.openai.decode import request_id_of
 from fairlead_models.wires.openai.errors import error_in_200, http_error, is_error
 from fairlead_models.wires.protocol import (
+    EncodedRequest,
     Headers,
     StreamDecoder,
     dump,
