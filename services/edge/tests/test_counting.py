@@ -8,7 +8,7 @@ from fairlead_edge.counting import EVERY_S, MATERIAL, MAX_TARGETS, TokenRatios
 from fairlead_edge.http.messages import Request, ResponseWriter
 from fairlead_models.tokens import text_tokens
 
-from services.edge.tests.test_chat import CHAT, ask
+from services.edge.tests.chats import CHAT, ask
 from tests.support.edge import edge_here
 from tests.support.upstream import upstream
 
