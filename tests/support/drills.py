@@ -7,7 +7,7 @@ from typing import Any
 from fairlead.drills.bus import GATES, Heard
 from fairlead.drills.injection import Done
 from fairlead.drills.ledger import Ledger, Tried
-from fairlead.drills.measures import Seen
+from fairlead.drills.outages import Seen
 from fairlead.drills.requests import Asked, Ending
 from fairlead.drills.scenario import Scenario, StackSpec, Step, Verb
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fairlead.drills.measures import measure, quantile, trigger_at
+from fairlead.drills.measures import measure, quantile
+from fairlead.drills.outages import trigger_at
 from fairlead.drills.requests import Cut, Ending, ending_of
 from fairlead.drills.scenario import Verb
 from fairlead.drills.verdict import Verdict, judge, overall
 
-from tests.support.drills import BEGAN, SCENARIO, asked, outage, said, seen, step, tried
+from tests.support.drills import BEGAN, OUTAGE, SCENARIO, asked, outage, said, seen, step, tried
 
 
 def test_an_outage_is_timed_from_its_beginning_and_its_recovery_from_its_end() -> None:
@@ -39,9 +40,33 @@ def test_an_outage_that_all_goes_well_with_passes() -> None:
 
 def test_the_trigger_is_the_promised_condition_and_a_limit_of_rate_is_none() -> None:
     failures = [tried(n, n / 10, error="server_error") for n in range(6)]
-    assert trigger_at(failures) == pytest.approx(BEGAN + 0.41)
-    assert trigger_at(failures[:4]) is None
-    assert trigger_at([replace(each, error_class="rate_limited") for each in failures]) is None
+    assert trigger_at(failures, BEGAN) == pytest.approx(BEGAN + 0.41)
+    assert trigger_at(failures[:4], BEGAN) is None
+    assert trigger_at(failures, BEGAN + 0.5) is None
+    assert trigger_at([replace(each, error_class="rate_limited") for each in failures], BEGAN) is None
+
+
+def test_what_went_well_before_an_outage_counts_in_the_share_of_successes() -> None:
+    answered = [tried(n, n / 100) for n in range(100)]
+    mixed = [tried(n, 1 + n / 100, error=None if n % 2 else "server_error") for n in range(100, 180)]
+    alone, all_of_it = trigger_at(mixed, BEGAN), trigger_at([*answered, *mixed], BEGAN)
+    assert alone == pytest.approx(mixed[4].ended), "3 of the first 5 failed"
+    assert all_of_it == pytest.approx(mixed[66].ended, abs=0.05), "34 of 167 failed: less than 80 % went well"
+
+
+def test_where_nobody_decides_for_the_fleet_each_edge_has_a_trigger_of_its_own() -> None:
+    blind = replace(SCENARIO, blind=True, switches="allowed")
+    of_edge = {edge: [edge + 3 * n for n in range(7)] for edge in range(3)}
+    attempts = [
+        tried(number, 1 + n * 0.1 + edge, error="server_error")
+        for edge, numbers in of_edge.items()
+        for n, number in enumerate(numbers[: (5, 7, 4)[edge]])
+    ]
+    found = seen([asked(n, 1) for n in range(21)], attempts, done=OUTAGE, scenario=blind)
+    (one,) = measure(found).outages
+    assert one.propagation_ms == pytest.approx((0.0, 190.0)), "the third edge saw four failures: no trigger"
+    names = {each.name: each.verdict for each in judge(blind, measure(found))}
+    assert names["switch of each edge after its own trigger, p99"] is Verdict.PASS
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from fairlead.drills import ledger
 from fairlead.drills.bus import Listener, listening
 from fairlead.drills.callers import Callers
 from fairlead.drills.injection import Injection
-from fairlead.drills.measures import Measures, Seen, measure
+from fairlead.drills.measures import Measures, measure
 from fairlead.drills.moves import moves
+from fairlead.drills.outages import Seen
 from fairlead.drills.requests import Asked, Ending
 from fairlead.drills.scenario import Scenario
 from fairlead.drills.stack import Stack

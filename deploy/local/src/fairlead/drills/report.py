@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fairlead.drills.drill import NotRun, Outcome, Result
-from fairlead.drills.measures import Outage, quantile
+from fairlead.drills.measures import quantile
+from fairlead.drills.outages import Outage
 from fairlead.drills.verdict import Verdict
 
 COLUMNS = (

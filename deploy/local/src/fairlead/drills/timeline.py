@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fairlead.drills.measures import Seen, quantile
+from fairlead.drills.measures import quantile
 from fairlead.drills.moves import moves
+from fairlead.drills.outages import Seen
 from fairlead.drills.requests import Asked, Ending
 
 WIDTH, LEFT, RIGHT = 920, 56, 16

@@ -9,6 +9,10 @@ from fairlead.drills.scenario import Scenario
 
 RESCUE_P99_MS = 50.0
 PROPAGATION_P99_MS = 250.0
+_SWITCH = {
+    False: "fleet-wide switch after the trigger, p99",
+    True: "switch of each edge after its own trigger, p99",
+}
 
 
 class Verdict(StrEnum):
@@ -54,7 +58,7 @@ def _switching(scenario: Scenario, found: Measures) -> Iterable[Judged]:
         yield _none("switches", switches)
         return
     propagation = [ms for each in found.outages for ms in each.propagation_ms]
-    yield _below("fleet-wide switch after the trigger, p99", propagation, PROPAGATION_P99_MS)
+    yield _below(_SWITCH[scenario.blind], propagation, PROPAGATION_P99_MS)
     allowed = len(found.outages)
     others = sum(number for provider, number in found.switches.items() if provider not in hurt)
     yield _judged("switches", f"at most {allowed}", str(switches), switches <= allowed and not others)
