@@ -102,6 +102,25 @@ def test_a_models_gate_is_its_own_and_the_tighter_of_two_gates_counts() -> None:
     assert order(plan(view, draw=0.005))[0] == "openai"
 
 
+@pytest.mark.parametrize(
+    "view",
+    [
+        FleetView(),
+        FleetView(local_gates={A.target: Gate(GateState.OPEN, 0.0)}),
+        FleetView(target_gates={A.target: Gate(GateState.OPEN, 0.0)}),
+        FleetView(headroom={A.target: 0.0}),
+    ],
+)
+def test_the_same_stand_in_answers_whether_a_model_has_just_failed_or_is_known_to_fail(
+    view: FleetView,
+) -> None:
+    sibling = replace(B, target=Target("openai", "better"), quality=1.0)
+    steps = [
+        each.target for each in plan(view, candidates=(A, sibling, B, C)).steps if each.target != A.target
+    ]
+    assert [each.provider for each in steps] == ["anthropic", "google", "openai"]
+
+
 def test_the_fleet_tries_out_who_is_out_and_a_pin_is_stronger_than_health() -> None:
     half_open = {A.target: Gate(GateState.HALF_OPEN, 0.0)}
     tried_out = FleetView(local_gates=half_open, fleet_gates={"openai": Gate(GateState.HALF_OPEN, 0.0)})

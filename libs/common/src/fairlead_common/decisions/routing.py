@@ -2,7 +2,8 @@
 
 Order of a plan: what the caller (or the rule) named comes before stand-ins. Among the named, the workspace's primary
 provider first, then the rule's strategy. Among stand-ins, the policy's fallback order if there is one, else the
-strategy. In both, one target of each provider comes before a second one of any.
+strategy. In both, one target of each provider comes before a second one of any; stand-ins of a provider that has
+somebody who is out for now come after those of the others.
 
 Out for this request (hard): a capability known to be missing, a context window known to be too small, maintenance, a
 rule's constraint. Out for now (soft): a provider that is down, an open breaker of the fleet or of this process. While a

@@ -30,12 +30,13 @@ def in_order(first: Ordered, field: Field, view: FleetView) -> tuple[Step, ...]:
     if field.guard is not None and field.guard.chain:
         return _as_steps([*first.entrants, *field.others, *field.reserve], view)
     seen: set[str] = set()
-    ordered = [*_spread(first.entrants, seen), *_spread(then, seen), *field.reserve]
-    return _as_steps(ordered, view)
+    named = _spread(first.entrants, seen)
+    seen.update(entrant.target.provider for _, _, entrant in field.out)
+    return _as_steps([*named, *_spread(then, seen), *field.reserve], view)
 
 
 def _spread(ordered: Sequence[Entrant], seen: set[str]) -> list[Entrant]:
-    """Providers not seen before come first: what fails one model of a provider mostly fails its others as well."""
+    """Providers not in ``seen`` come first: what fails one model of a provider mostly fails its others as well."""
     fresh: list[Entrant] = []
     again: list[Entrant] = []
     for entrant in ordered:
