@@ -10,10 +10,10 @@ READY := .venv/.ready
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint types tests format bench drills outage clean
+.PHONY: help up test check lint types tests format bench drills drills-max outage clean
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(READY) ## run Fairlead here: NATS, Postgres, every service, simulated providers (ARGS="--demo --port 9000")
 	@exec $(RUN)/fairlead up $(ARGS)
@@ -44,6 +44,9 @@ outage: $(SYNCED) ## take Postgres away from health for a minute, in an incident
 
 drills: $(SYNCED) ## hurt a stack in every way under load; the report goes to docs/drills.md and docs/drills.html
 	$(RUN)/fairlead drill run all --markdown docs/drills.md --html docs/drills.html $(ARGS)
+
+drills-max: $(SYNCED) ## the same at the highest rate that the stack sustains here; docs/drills-max.md and .html
+	$(RUN)/fairlead drill run all --rate max --markdown docs/drills-max.md --html docs/drills-max.html $(ARGS)
 
 MEMBERS := uv.lock pyproject.toml $(wildcard */*/pyproject.toml)
 

@@ -9,6 +9,7 @@ from fairlead.drills.document import document
 from fairlead.drills.drill import NotRun, Outcome
 from fairlead.drills.measures import measure
 from fairlead.drills.page import page
+from fairlead.drills.rates import Rung
 from fairlead.drills.report import COLUMNS, as_json, complaints, table
 from fairlead.drills.timeline import timeline
 from fairlead.drills.verdict import judge
@@ -42,7 +43,7 @@ def test_a_broken_promise_and_a_drill_that_was_not_run_are_told_with_the_reason(
 
 
 def test_the_json_holds_what_the_table_holds(outcome: Outcome) -> None:
-    first, second = json.loads(json.dumps(as_json([outcome, MISSING])))["drills"]
+    first, second = json.loads(json.dumps(as_json([outcome, MISSING], {})))["drills"]
     assert (first["requests"], first["errors"], first["lost_outcomes"], first["rescued"]) == (6, 0, [], 6)
     assert first["outages"][0]["propagation_ms_per_edge"] == [0.0, 0.0, 100.0]
     assert [each["step"] for each in first["steps"]] == ["openai fault", "openai mend"]
@@ -79,7 +80,7 @@ class Links(HTMLParser):
 
 
 def test_the_page_stands_alone_and_its_links_lead_somewhere(outcome: Outcome) -> None:
-    text = page([outcome, MISSING], "Drills", "Run here & now.")
+    text = page([outcome, MISSING], "Run here & now.", {})
     found = Links()
     found.feed(text)
     assert found.to == ["#one"]
@@ -90,8 +91,19 @@ def test_the_page_stands_alone_and_its_links_lead_somewhere(outcome: Outcome) ->
 
 
 def test_the_page_of_documentation_says_what_was_promised_found_and_not_kept(outcome: Outcome) -> None:
-    text = document([outcome, MISSING], "Run here.")
+    text = document([outcome, MISSING], "Run here.", {})
     assert text.startswith("# Drills\n")
     assert "Run here. 0 of 2 drills passed." in text
     assert "- `one`: switches: promised at most 1, found 2." in text
     assert "- `one` was not run: StartFailed" in text
+
+
+def test_the_rates_that_were_tried_are_in_every_report(outcome: Outcome) -> None:
+    tried = {"standard": (Rung(100, 600, 600, 3.0, 200.0, 0.5), Rung(130, 780, 779, 4.0, 210.0, 0.5))}
+    assert as_json([outcome], tried)["rates_tried"]["standard"][1]["answered"] == 779
+    words = "130/s: beyond the attempts p99 4.0 ms, latency p99 210.0 ms, recorded after 0.5 s: too high"
+    text = document([outcome], "Run here.", tried)
+    assert text.startswith("# Drills at the highest rate\n")
+    assert "Stack `standard`: 100 requests per second." in text
+    assert words in text
+    assert words in page([outcome], "Run here.", tried)

@@ -185,7 +185,9 @@ def _add_drill(commands: "argparse._SubParsersAction[_Parser]") -> None:
     verbs.add_parser("list", help="what can be drilled", allow_abbrev=False)
     run = verbs.add_parser("run", help="run some drills, or all", allow_abbrev=False)
     run.add_argument("names", nargs="+", metavar="NAME", help="of a drill, or of a file with one, or: all")
-    run.add_argument("--rate", type=_seconds, default=100.0, metavar="N", help="requests/s (default: 100)")
+    run.add_argument(
+        "--rate", type=_rate, default=100.0, metavar="N", help="requests/s, or: max (default: 100)"
+    )
     run.add_argument(
         "--duration", type=_seconds, metavar="SECONDS", help="of the load (default: the drill's)"
     )
@@ -249,6 +251,17 @@ def _seconds(text: str) -> float:
     if not 0 < found < float("inf"):
         raise argparse.ArgumentTypeError(f"expected seconds greater than 0, found '{text}'")
     return found
+
+
+def _rate(text: str) -> float | None:
+    """None = the highest."""
+    if text == "max":
+        return None
+    try:
+        return _seconds(text)
+    except argparse.ArgumentTypeError as error:
+        reason = f"expected requests per second greater than 0, or max, found '{text}'"
+        raise argparse.ArgumentTypeError(reason) from error
 
 
 def _option(text: str) -> tuple[str, str]:

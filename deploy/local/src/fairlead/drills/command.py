@@ -6,7 +6,8 @@ import os
 import sys
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +17,11 @@ from nats.errors import Error as NatsError
 
 from fairlead.drills import report
 from fairlead.drills.document import document
-from fairlead.drills.drill import NotRun, Result, drill, order
+from fairlead.drills.drill import NotRun, Result, drill, order, settle
 from fairlead.drills.page import page
+from fairlead.drills.rates import Rung, highest, highest_rate
 from fairlead.drills.scenario import Scenario, choose, library
-from fairlead.drills.stack import running
+from fairlead.drills.stack import Stack, running
 from fairlead.drills.verdict import Verdict
 from fairlead.errors import FairleadError
 
@@ -29,7 +31,8 @@ class DrillOptions:
     """What the user asked for. None = as the scenario says."""
 
     names: tuple[str, ...]
-    rate: float = 100.0
+    rate: float | None = 100.0
+    """Requests per second; None = on each stack the highest that it sustains."""
     duration_s: float | None = None
     edges: int | None = None
     json_file: Path | None = None
@@ -55,15 +58,19 @@ def run_drills(options: DrillOptions) -> int:
         BadInput: there is no such drill, or its file is wrong.
     """
     scenarios = [timed(each, options.duration_s) for name in options.names for each in choose(name)]
-    if options.folder is not None:
-        results = asyncio.run(_run(scenarios, options, options.folder))
-    else:
-        with tempfile.TemporaryDirectory(prefix="fldrill") as folder:
-            results = asyncio.run(_run(scenarios, options, Path(folder)))
-    print(report.table(results))
-    if complaints := report.complaints(results):
+    with nullcontext(options.folder) if options.folder else _temporary() as folder:
+        run = _Run(options, folder)
+        asyncio.run(run.run(scenarios))
+    print(report.table(run.results))
+    if complaints := report.complaints(run.results):
         print(complaints)
-    return 1 if any(each.verdict is Verdict.FAIL for each in results) else 0
+    return 1 if any(each.verdict is Verdict.FAIL for each in run.results) else 0
+
+
+@contextmanager
+def _temporary() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="fldrill") as folder:
+        yield Path(folder)
 
 
 def timed(scenario: Scenario, duration_s: float | None) -> Scenario:
@@ -75,47 +82,68 @@ def timed(scenario: Scenario, duration_s: float | None) -> Scenario:
     return replace(scenario, seconds=duration_s, steps=steps)
 
 
-async def _run(scenarios: Sequence[Scenario], options: DrillOptions, folder: Path) -> list[Result]:
-    began = datetime.now(UTC)
-    results: list[Result] = []
-    for group in order(scenarios):
-        left = deque(group)
-        while left:
-            _say(f"starting the stack '{left[0].stack.name}'")
-            async for result in _on_one_stack(left, options, folder):
-                results.append(result)
-                _say(f"{result.scenario.name}: {result.verdict}")
-                _write(results, options, began)
-    return results
+class _Run:
+    """Drills on stacks of their own, and what was found so far."""
 
+    def __init__(self, options: DrillOptions, folder: Path) -> None:
+        self._options = options
+        self._folder = folder
+        self._began = datetime.now(UTC)
+        self._tried: dict[str, tuple[Rung, ...]] = {}
+        """Stack to the rates that were tried on it."""
+        self.results: list[Result] = []
 
-async def _on_one_stack(left: deque[Scenario], options: DrillOptions, folder: Path) -> AsyncIterator[Result]:
-    """Run what is left, until all is done, or a drill could not be run and the stack is not to be trusted any more."""
-    spec = left[0].stack
-    try:
-        async with running(folder / spec.name, spec, options.edges) as stack:
+    async def run(self, scenarios: Sequence[Scenario]) -> None:
+        """One stack after the other."""
+        for group in order(scenarios):
+            left = deque(group)
             while left:
-                _say(f"{left[0].name}: {left[0].title}")
-                outcome = await drill(stack, left[0], options.rate)
-                left.popleft()
-                yield outcome
-    except (FairleadError, NatsError, PostgresError, OSError, TimeoutError) as error:
-        yield NotRun(left.popleft(), f"{type(error).__name__}: {error}")
+                _say(f"starting the stack '{left[0].stack.name}'")
+                async for result in self._on_one_stack(left):
+                    self.results.append(result)
+                    _say(f"{result.scenario.name}: {result.verdict}")
+                    self._write()
 
+    async def _on_one_stack(self, left: deque[Scenario]) -> AsyncIterator[Result]:
+        """Run what is left, until all is done, or a drill could not be run and the stack is not to be trusted any more."""
+        spec = left[0].stack
+        try:
+            async with running(self._folder / spec.name, spec, self._options.edges) as stack:
+                rate = self._options.rate or await self._highest_rate(stack, left[0])
+                while left:
+                    _say(f"{left[0].name}: {left[0].title}")
+                    outcome = await drill(stack, left[0], rate)
+                    left.popleft()
+                    yield outcome
+        except (FairleadError, NatsError, PostgresError, OSError, TimeoutError) as error:
+            yield NotRun(left.popleft(), f"{type(error).__name__}: {error}")
 
-def _write(results: Sequence[Result], options: DrillOptions, began: datetime) -> None:
-    """The files the user asked for, after each drill, so that what was found is there whatever comes."""
-    if options.json_file is not None:
-        text = json.dumps(report.as_json(results), indent=1) + "\n"
-        options.json_file.write_text(text, encoding="utf-8")
-    about = (
-        f"Run on {began:%Y-%m-%d %H:%M} UTC with {options.rate:g} requests per second, half of them streams,"
-        f" on {os.cpu_count()} processor cores which callers, simulators, edges and services share."
-    )
-    if options.html_file is not None:
-        options.html_file.write_text(page(results, "Fairlead drills", about), encoding="utf-8")
-    if options.markdown_file is not None:
-        options.markdown_file.write_text(document(results, about), encoding="utf-8")
+    async def _highest_rate(self, stack: Stack, scenario: Scenario) -> float:
+        name = stack.spec.name
+        if name not in self._tried:
+            _say(f"which rate the stack '{name}' sustains")
+            await settle(stack, scenario)
+            self._tried[name] = await highest_rate(stack, scenario, _say)
+        return highest(self._tried[name])
+
+    def _write(self) -> None:
+        """The files the user asked for, after each drill, so that what was found is there whatever comes."""
+        options, found = self._options, (self.results, self._about(), self._tried)
+        if options.json_file is not None:
+            text = json.dumps(report.as_json(self.results, self._tried), indent=1) + "\n"
+            options.json_file.write_text(text, encoding="utf-8")
+        if options.html_file is not None:
+            options.html_file.write_text(page(*found), encoding="utf-8")
+        if options.markdown_file is not None:
+            options.markdown_file.write_text(document(*found), encoding="utf-8")
+
+    def _about(self) -> str:
+        rate = self._options.rate
+        load = f"{rate:g} requests per second" if rate else "the highest rate that each stack sustained"
+        return (
+            f"Run on {self._began:%Y-%m-%d %H:%M} UTC with {load}, half of them streams,"
+            f" on {os.cpu_count()} processor cores which callers, simulators, edges and services share."
+        )
 
 
 def _say(text: str) -> None:

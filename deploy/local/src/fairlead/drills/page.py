@@ -1,9 +1,10 @@
 """The report of drills as one HTML page that needs nothing else: no script, no other file."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fairlead.drills.drill import NotRun, Outcome, Result
+from fairlead.drills.rates import Rung, highest, in_words
 from fairlead.drills.report import COLUMNS, row
 from fairlead.drills.timeline import BAD, COLOURS, TOLD, happenings, timeline
 from fairlead.drills.verdict import Judged
@@ -26,12 +27,21 @@ svg .done { stroke: currentColor; stroke-dasharray: 2 3; } svg .fleet { stroke: 
 """
 
 
-def page(results: Sequence[Result], title: str, about: str) -> str:
-    """The whole page; ``about`` says when, where and how it was run."""
+TITLE = "Fairlead drills"
+
+
+def page(results: Sequence[Result], about: str, tried: Mapping[str, Sequence[Rung]]) -> str:
+    """The whole page.
+
+    Args:
+        about: when, where and how it was run.
+        tried: stack to the rates that were tried on it, in search of the highest.
+    """
     outcomes = [each for each in results if isinstance(each, Outcome)]
     missing = [each for each in results if isinstance(each, NotRun)]
     body = [
-        f"<h1>{html.escape(title)}</h1><p>{html.escape(about)}</p>",
+        f"<h1>{TITLE}</h1><p>{html.escape(about)}</p>",
+        *_rates(tried),
         _summary(outcomes),
         *(
             f'<p class="FAIL">{_text(each.scenario.name)} was not run: {_text(each.reason)}</p>'
@@ -42,8 +52,14 @@ def page(results: Sequence[Result], title: str, about: str) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body>{''.join(body)}</body></html>\n"
+        f"<title>{TITLE}</title><style>{STYLE}</style></head>\n<body>{''.join(body)}</body></html>\n"
     )
+
+
+def _rates(tried: Mapping[str, Sequence[Rung]]) -> Iterable[str]:
+    for stack, rungs in tried.items():
+        rows = "".join(f"<li>{_text(in_words(each, rungs[0]))}</li>" for each in rungs)
+        yield f"<p>Stack {_text(stack)} sustains {highest(rungs):g} requests per second:</p><ul>{rows}</ul>"
 
 
 def _summary(outcomes: Sequence[Outcome]) -> str:

@@ -1,15 +1,18 @@
 """The report of drills as text for a terminal and as JSON for programs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from fairlead.drills.drill import NotRun, Outcome, Result
 from fairlead.drills.measures import quantile
 from fairlead.drills.outages import Outage
+from fairlead.drills.rates import Rung
 from fairlead.drills.verdict import Verdict
 
 COLUMNS = (
     "drill",
+    "rate",
     "requests",
     "errors",
     "told",
@@ -42,6 +45,7 @@ def row(outcome: Outcome) -> tuple[str, ...]:
     found = outcome.measures
     return (
         outcome.scenario.name,
+        f"{outcome.rate:g}/s",
         str(found.requests),
         str(found.errors),
         str(found.told),
@@ -98,9 +102,10 @@ def complaints(results: Iterable[Result]) -> str:
     return "\n".join(lines)
 
 
-def as_json(results: Iterable[Result]) -> dict[str, Any]:
-    """Everything, for programs."""
-    return {"drills": [_result(each) for each in results]}
+def as_json(results: Iterable[Result], tried: Mapping[str, Sequence[Rung]]) -> dict[str, Any]:
+    """Everything, for programs. ``tried``: stack to the rates that were tried on it, in search of the highest."""
+    rates = {stack: [asdict(each) for each in rungs] for stack, rungs in tried.items()}
+    return {"drills": [_result(each) for each in results], "rates_tried": rates}
 
 
 def _result(result: Result) -> dict[str, Any]:

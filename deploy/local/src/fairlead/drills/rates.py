@@ -1,0 +1,140 @@
+"""The highest rate that a stack sustains while nothing fails: tried in steps, each a short load of its own.
+
+A rate is *sustained* when every request is answered, when 99 of 100 requests take less than ``EXTRA_P99_MS`` beyond
+the time of their attempts at providers, counted from the moment at which they were due, when latency is what it is at
+the lowest rate (at most ``SLOWER`` times its p99), and when all outcomes are in Postgres ``RECORDED_S`` after the end.
+A rate that fails is given a second try: other work on the machine must not decide.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fairlead.drills import ledger
+from fairlead.drills.callers import Callers
+from fairlead.drills.drill import loaded
+from fairlead.drills.measures import quantile
+from fairlead.drills.requests import Ending
+from fairlead.drills.rescues import by_call, extra_ms
+from fairlead.drills.scenario import Scenario
+from fairlead.drills.stack import Stack
+from fairlead.errors import FairleadError
+
+LOWEST: Final = 100.0
+"""Requests per second."""
+HIGHEST: Final = 3200.0
+GROWTH: Final = 1.3
+CLOSE: Final = 1.1
+"""The search ends when the lowest rate that fails is less than this many times the highest that does not."""
+TRIES: Final = 2
+LOAD_S: Final = 6.0
+EXTRA_P99_MS: Final = 25.0
+"""Half of what is promised to rescued requests."""
+SLOWER: Final = 1.5
+RECORDED_S: Final = 5.0
+
+
+class Unsustained(FairleadError):
+    """Not even the lowest rate is sustained."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One rate, tried once. Milliseconds and seconds as named; None = nothing was answered."""
+
+    rate: float
+    requests: int
+    answered: int
+    """Completely, and recorded."""
+    extra_p99_ms: float | None
+    latency_p99_ms: float | None
+    recorded_s: float
+
+    def too_high(self, lowest: "Rung") -> str | None:
+        """Why this rate is not sustained; None = it is."""
+        if self.answered < self.requests:
+            return (
+                f"{self.requests - self.answered} of {self.requests} requests were not answered and recorded"
+            )
+        if self.extra_p99_ms is None or self.extra_p99_ms >= EXTRA_P99_MS:
+            return (
+                f"p99 of the time beyond the attempts {_ms(self.extra_p99_ms)}, not under {EXTRA_P99_MS:g} ms"
+            )
+        most = SLOWER * (lowest.latency_p99_ms or 0.0)
+        if self.latency_p99_ms is None or self.latency_p99_ms > most:
+            return f"p99 of latency {_ms(self.latency_p99_ms)}, above {most:.0f} ms"
+        if self.recorded_s > RECORDED_S:
+            return f"outcomes recorded after {self.recorded_s:.1f} s, not within {RECORDED_S:g} s"
+        return None
+
+
+def next_rate(tried: Sequence[Rung]) -> float | None:
+    """The rate to try now, in requests per second; None = the search is over."""
+    if not tried:
+        return LOWEST
+    last, sustained = tried[-1].rate, highest(tried)
+    failed = Counter(each.rate for each in tried if each.too_high(tried[0]))
+    if last != sustained and 0 < failed[last] < TRIES:
+        return last
+    if not sustained:
+        return None
+    too_high = min((rate for rate in failed if rate > sustained), default=None)
+    if too_high is None:
+        return min(round(sustained * GROWTH, -1), HIGHEST) if sustained < HIGHEST else None
+    middle = round((sustained + too_high) / 2, -1)
+    return middle if too_high / sustained > CLOSE and sustained < middle < too_high else None
+
+
+def highest(tried: Sequence[Rung]) -> float:
+    """The highest rate that was sustained, in requests per second; 0 = none was."""
+    return max((each.rate for each in tried if each.too_high(tried[0]) is None), default=0.0)
+
+
+async def highest_rate(stack: Stack, scenario: Scenario, say: Callable[[str], None]) -> tuple[Rung, ...]:
+    """Search on a stack that is well, with requests as ``scenario`` makes them. All that was tried.
+
+    Raises:
+        Unsustained: already the lowest rate is too high.
+    """
+    tried: list[Rung] = []
+    while (rate := next_rate(tried)) is not None:
+        tried.append(await _try(stack, scenario, rate))
+        say(in_words(tried[-1], tried[0]))
+    if not highest(tried):
+        raise Unsustained(f"{LOWEST:g} requests/s are not sustained: {tried[-1].too_high(tried[0])}")
+    return tuple(tried)
+
+
+def in_words(rung: Rung, lowest: Rung) -> str:
+    """For people."""
+    verdict = rung.too_high(lowest)
+    return (
+        f"{rung.rate:g}/s: beyond the attempts p99 {_ms(rung.extra_p99_ms)}, latency p99 {_ms(rung.latency_p99_ms)},"
+        f" recorded after {rung.recorded_s:.1f} s: {f'too high ({verdict})' if verdict else 'sustained'}"
+    )
+
+
+async def _try(stack: Stack, scenario: Scenario, rate: float) -> Rung:
+    callers = Callers(stack.run.edge_urls, stack.key, scenario.model, rate)
+    try:
+        async with loaded(callers):
+            await asyncio.sleep(LOAD_S)
+    finally:
+        callers.close()
+    answered = [each for each in callers.asked if each.ending is Ending.ANSWERED]
+    found = await ledger.read(stack.run.postgres_dsn, [each.call_id for each in answered if each.call_id])
+    rescued, usual = extra_ms(answered, by_call(found.attempts))
+    return Rung(
+        rate,
+        len(callers.asked),
+        len(answered) - len(found.lost),
+        quantile([*rescued, *usual], 0.99),
+        quantile([each.total_ms for each in answered], 0.99),
+        found.settled_s,
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} ms"

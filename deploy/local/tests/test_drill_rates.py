@@ -1,0 +1,57 @@
+"""The search for the highest rate, on machines made by hand."""
+
+from collections.abc import Callable
+
+import pytest
+from fairlead.drills.rates import CLOSE, HIGHEST, LOWEST, TRIES, Rung, highest, next_rate
+
+WELL = {"extra_p99_ms": 5.0, "latency_p99_ms": 200.0, "recorded_s": 1.0}
+
+
+def rung(rate: float, *, answered: int = 600, **changed: float | None) -> Rung:
+    return Rung(rate, 600, answered, **{**WELL, **changed})  # type: ignore[arg-type]
+
+
+def searched(answer: Callable[[float, int], Rung]) -> list[Rung]:
+    tried: list[Rung] = []
+    while (rate := next_rate(tried)) is not None:
+        tried.append(answer(rate, len(tried)))
+        assert len(tried) < 40, "the search does not end"
+    return tried
+
+
+@pytest.mark.parametrize("limit", [101.0, 170.0, 333.0, 1234.0, 3100.0])
+def test_the_highest_rate_is_found_within_a_tenth(limit: float) -> None:
+    tried = searched(lambda rate, _: rung(rate, extra_p99_ms=5.0 if rate <= limit else 40.0))
+    assert limit / CLOSE - 10 < highest(tried) <= limit
+
+
+def test_a_machine_without_a_limit_ends_the_search() -> None:
+    assert highest(searched(lambda rate, _: rung(rate))) == HIGHEST
+
+
+def test_a_machine_that_sustains_nothing_is_tried_again_and_given_up() -> None:
+    tried = searched(lambda rate, _: rung(rate, answered=0))
+    assert ([each.rate for each in tried], highest(tried)) == ([LOWEST] * TRIES, 0.0)
+
+
+def test_one_bad_moment_decides_nothing() -> None:
+    tried = searched(lambda rate, turn: rung(rate, extra_p99_ms=40.0 if turn == 2 or rate > 400 else 5.0))
+    assert highest(tried) > 400 / CLOSE - 10
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"answered": 599}, "1 of 600 requests were not answered and recorded"),
+        ({"extra_p99_ms": 25.0}, "beyond the attempts 25.0 ms"),
+        ({"extra_p99_ms": None}, "beyond the attempts unknown"),
+        ({"latency_p99_ms": 301.0}, "latency 301.0 ms, above 300 ms"),
+        ({"recorded_s": 5.1}, "recorded after 5.1 s"),
+    ],
+)
+def test_what_makes_a_rate_too_high(changed: dict[str, float | None], word: str) -> None:
+    found = rung(200, **changed).too_high(rung(100))  # type: ignore[arg-type]
+    assert found is not None
+    assert word in found
+    assert rung(200).too_high(rung(100)) is None
