@@ -1,11 +1,12 @@
 """The search for the highest rate, on machines made by hand."""
 
+from collections import namedtuple
 from collections.abc import Callable
 
 import pytest
-from fairlead.drills.rates import CLOSE, HIGHEST, LOWEST, TRIES, Rung, highest, next_rate
+from fairlead.drills.rates import CLOSE, HIGHEST, LOWEST, TRIES, Rung, busy_share, highest, next_rate
 
-WELL = {"extra_p99_ms": 5.0, "latency_p99_ms": 200.0, "recorded_s": 1.0}
+WELL = {"extra_p99_ms": 5.0, "latency_p99_ms": 200.0, "recorded_s": 1.0, "busy": 0.5}
 
 
 def rung(rate: float, *, answered: int = 600, **changed: float | None) -> Rung:
@@ -44,10 +45,11 @@ def test_one_bad_moment_decides_nothing() -> None:
     ("changed", "word"),
     [
         ({"answered": 599}, "1 of 600 requests were not answered and recorded"),
-        ({"extra_p99_ms": 25.0}, "beyond the attempts 25.0 ms"),
+        ({"extra_p99_ms": 10.0}, "beyond the attempts 10.0 ms"),
         ({"extra_p99_ms": None}, "beyond the attempts unknown"),
         ({"latency_p99_ms": 301.0}, "latency 301.0 ms, above 300 ms"),
         ({"recorded_s": 5.1}, "recorded after 5.1 s"),
+        ({"busy": 0.71}, "cores 71% busy"),
     ],
 )
 def test_what_makes_a_rate_too_high(changed: dict[str, float | None], word: str) -> None:
@@ -55,3 +57,10 @@ def test_what_makes_a_rate_too_high(changed: dict[str, float | None], word: str)
     assert found is not None
     assert word in found
     assert rung(200).too_high(rung(100)) is None
+
+
+def test_time_that_nothing_is_done_in_is_not_busy() -> None:
+    linux = namedtuple("linux", "user nice system idle iowait guest")
+    assert busy_share(linux(0, 0, 0, 0, 0, 0), linux(3, 0, 1, 5, 1, 2)) == pytest.approx(0.4)
+    other = namedtuple("other", "user system idle")
+    assert busy_share(other(1, 1, 1), other(2, 2, 3)) == pytest.approx(0.5)

@@ -99,9 +99,11 @@ def test_the_page_of_documentation_says_what_was_promised_found_and_not_kept(out
 
 
 def test_the_rates_that_were_tried_are_in_every_report(outcome: Outcome) -> None:
-    tried = {"standard": (Rung(100, 600, 600, 3.0, 200.0, 0.5), Rung(130, 780, 779, 4.0, 210.0, 0.5))}
+    tried = {
+        "standard": (Rung(100, 600, 600, 3.0, 200.0, 0.5, 0.2), Rung(130, 780, 779, 4.0, 210.0, 0.5, 0.3))
+    }
     assert as_json([outcome], tried)["rates_tried"]["standard"][1]["answered"] == 779
-    words = "130/s: beyond the attempts p99 4.0 ms, latency p99 210.0 ms, recorded after 0.5 s: too high"
+    words = "130/s: beyond the attempts p99 4.0 ms, latency p99 210.0 ms, recorded after 0.5 s, cores 30% busy: too high"
     text = document([outcome], "Run here.", tried)
     assert text.startswith("# Drills at the highest rate\n")
     assert "Stack `standard`: 100 requests per second." in text
