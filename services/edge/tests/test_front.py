@@ -1,6 +1,9 @@
 """Who may call what, and what those are told who may not: keys, roles, paths, methods, bodies."""
 
 import asyncio
+import base64
+import hashlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +154,27 @@ async def test_roles(tmp_path: Path) -> None:
             wrong = await edge.client(key).put("/api/keys", json={})
             assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
             assert wrong.headers["allow"]
+
+
+async def test_the_documentation_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    async with edge_here(tmp_path) as edge:
+        client = edge.client(None)
+        page = await client.get("/api/docs")
+        named = re.findall(r"""(?:href|src)="([^"]+)"|url: '([^']+)'""", page.text)
+        urls = [one or other for one, other in named]
+        assert len(urls) == 4
+        for url in urls:
+            assert url.startswith("/api/")
+            assert (await client.get(url)).status_code == 200, url
+        assert "SwaggerUIBundle" in (await client.get("/api/docs/swagger-ui-bundle.js")).text
+        policy = page.headers["content-security-policy"]
+        (script,) = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"script-src 'self' 'sha256-{digest}';" in policy
+        assert "http" not in policy
+        assert (await client.get("/api/docs/core.py")).status_code == 401
+        unknown = await edge.client(ADMIN).get("/api/docs/..%2fcore.py")
+        assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "not_found")
 
 
 async def test_liveness_readiness_and_metrics_need_no_key(tmp_path: Path) -> None:

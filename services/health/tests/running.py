@@ -133,7 +133,9 @@ def attempt(provider: str, error: ErrorClass | None = None, duration_ms: float =
     )
 
 
-def call(*attempts: Attempt, age_s: float = 0.0, kind: CallKind = CallKind.LIVE) -> Call:
+def call(
+    *attempts: Attempt, age_s: float = 0.0, kind: CallKind = CallKind.LIVE, trace_id: str | None = None
+) -> Call:
     """A call that ended ``age_s`` seconds ago."""
     ok = attempts[-1].ok
     length_s = sum(each.duration_ms for each in attempts) / 1000 + age_s
@@ -147,6 +149,7 @@ def call(*attempts: Attempt, age_s: float = 0.0, kind: CallKind = CallKind.LIVE)
         provider=attempts[-1].provider if ok else None,
         duration_ms=length_s * 1000,
         attempts=attempts,
+        trace_id=trace_id,
     )
 
 

@@ -178,6 +178,33 @@ async def test_an_acknowledgement_with_its_note_outlives_a_restart(
         assert resolved.labels["acknowledged_by"] == "ann"
 
 
+async def test_what_failover_does_after_an_alert_is_told_at_once(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    providers = providers_file(tmp_path, openai=openai.url)
+    async with running(nats_url, postgres_dsn, providers):
+        await observer.until_status("openai", "healthy")
+        await fail(nats_client, openai)
+        (fired,) = await observer.until_alerts(["firing"], DOWN)
+        assert fired.action_taken is None
+        for workspace in (1, 2):
+            switched = FailoverSwitched(
+                **stamp(),
+                workspace_id=workspace,
+                from_target="openai",
+                to_target=f"anthropic/{workspace}",
+                cause="status_down",
+                version=7,
+            )
+            await JetStreamPublisher(nats_client.jetstream()).publish(switched)
+        _, again = await observer.until_alerts(["firing", "firing"], DOWN)
+        assert (again.alert_id, again.sequence) == (fired.alert_id, fired.sequence + 1)
+        assert again.action_taken is not None
+        assert again.action_taken.reason == "status_down"
+        await openai.clear()
+        await observer.until_alerts(["firing", "firing", "resolved"], DOWN)
+
+
 async def test_what_failover_did_is_told_with_the_alert_and_in_the_incident(
     nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
-from fairlead_common.events.alerts import AlertRaised, AlertStatus, Severity
+from fairlead_common.events.alerts import ActionTaken, AlertRaised, AlertStatus, Severity
 from fairlead_common.operations.alert_rules import Rule
 from fairlead_health.domain.alerts import (
     QUIET,
@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 START = 1_000_000.0
 SLOW = Rule(name="slow", severity=Severity.WARNING, for_s=3, keep_firing_for_s=2)
+MOVED = ActionTaken(action="failover", to_target="google")
 DOWN = Rule(name="down", severity=Severity.CRITICAL)
 
 
@@ -32,6 +33,7 @@ def life(
     silenced: range = range(0),
     inhibited: range = range(0),
     acknowledged: range = range(0),
+    acted: range = range(0),
 ) -> list[tuple[int, str]]:
     """(second, transition) of an alert whose rule is breached (!), clear (.) or unknown (?), second by second."""
     told = []
@@ -45,6 +47,7 @@ def life(
             silenced=at in silenced,
             inhibited=at in inhibited,
             acknowledged_by="ann" if at in acknowledged else None,
+            acted=at in acted,
         )
         if transition is not None:
             told.append((at, transition.value))
@@ -131,6 +134,39 @@ def test_a_silence_does_not_take_back_an_acknowledgement() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("breaches", "acted", "more", "expected"),
+    [
+        ("!!!!!!", range(5, 6), {}, [(3, "firing"), (5, "firing")]),
+        ("!!!!!!!!", range(5, 8), {}, [(3, "firing"), (5, "firing")]),
+        ("!!!!!!", range(6), {}, [(3, "firing")]),
+        ("!!..", range(4), {}, []),
+        (
+            "!!!!!!!",
+            range(5, 7),
+            {"acknowledged": range(4, 5)},
+            [(3, "firing"), (4, "acknowledged"), (5, "acknowledged")],
+        ),
+        (
+            "!!!!!!!!",
+            range(5, 8),
+            {"silenced": range(4, 7)},
+            [(3, "firing"), (4, "suppressed"), (7, "firing")],
+        ),
+        (
+            "!!!!!...!!!!!!",
+            range(13, 14),
+            {},
+            [(3, "firing"), (7, "resolved"), (11, "firing"), (13, "firing")],
+        ),
+    ],
+)
+def test_what_was_done_about_it_is_told_once_as_soon_as_it_is_known(
+    breaches: str, acted: range, more: dict[str, range], expected: list[tuple[int, str]]
+) -> None:
+    assert life(breaches, acted=acted, **more) == expected  # type: ignore[arg-type]
+
+
 def alert(status: AlertStatus, sequence: int, **labels: str) -> AlertRaised:
     at = datetime.fromtimestamp(START, UTC)
     return AlertRaised(
@@ -159,6 +195,11 @@ def test_what_was_told_is_recalled_and_neither_repeated_nor_forgotten() -> None:
     assert life("!!!!", record=recalled(alert(AlertStatus.RESOLVED, 6))) == [(3, "firing")]
     suppressed = recalled(alert(AlertStatus.SUPPRESSED, 1))
     assert life("!", record=suppressed) == [(0, "firing")]
+    acted = (
+        firing.acted,
+        recalled(alert(AlertStatus.FIRING, 5).model_copy(update={"action_taken": MOVED})).acted,
+    )
+    assert acted == (False, True)
     acknowledged = recalled(alert(AlertStatus.ACKNOWLEDGED, 2, acknowledged_by="ann"))
     assert life("!!", record=acknowledged) == []
 

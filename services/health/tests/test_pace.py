@@ -1,13 +1,22 @@
 """When a provider is probed, and what that may cost: tables."""
 
+import asyncio
 import math
 from dataclasses import replace
 
 import pytest
 from fairlead_common.events.health import Status
+from fairlead_common.snapshots.failover import FleetSnapshot, PolicyRule, PolicySnapshot
+from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_common.snapshots.routes import RoutesSnapshot, RuleSnapshot
 from fairlead_health.domain.budgets import Budget, Period, Spend, affordable, spent
+from fairlead_health.domain.naming import named
 from fairlead_health.domain.pace import Pace, doubtful, interval_s, needed
 from fairlead_health.domain.status import CallSeen, Record, StatusSettings, Tick, observe
+from fairlead_health.plans import Plans
+from nats.aio.client import Client
+
+from tests.support.waiting import until
 
 NOW = 1_000_000.0
 RULES = StatusSettings()
@@ -36,6 +45,46 @@ WELL = Record("openai", Status.HEALTHY, since=NOW - LONG, sequence=3)
 def test_how_often(status: Status, age_s: float, routed_s: float, usual_s: int, expected: int) -> None:
     record = replace(WELL, status=status, since=NOW - age_s)
     assert interval_s(record, usual_s, NOW - routed_s, NOW, PACE) == expected
+
+
+def test_who_is_counted_on_by_name_is_probed_as_usual_though_nothing_goes_there() -> None:
+    assert interval_s(WELL, 300, NOW - 2 * 86_400, NOW, PACE, named=True) == 300
+
+
+def test_who_is_counted_on_by_name() -> None:
+    conditions = {
+        "providers": ["a"],
+        "targets": ["b/model", {"target": "c/model", "weight": 2}, "class:fast"],
+        "exclude_providers": ["nobody"],
+    }
+    rule = RuleSnapshot(rule_id=1, name="r", strategy="cost", priority=1, conditions=conditions)
+    off = PolicyRule(name="off", enabled=False, chain=("nobody",))
+    on = PolicyRule(name="on", primary="f/model", chain=("g", "class:fast"))
+    policies = [
+        PolicySnapshot(
+            workspace_id=1, version=1, primary_provider="d", fallback_providers=("e",), rules=(on, off)
+        ),
+        PolicySnapshot(workspace_id=2, version=1, enabled=False, fallback_providers=("nobody",)),
+    ]
+    assert named([RoutesSnapshot(workspace_id=1, version=1, rules=(rule,))], policies) == set("abcdefg")
+
+
+async def test_rules_and_policies_are_followed_beside_what_else_their_buckets_hold(
+    nats_client: Client,
+) -> None:
+    plans = Plans()
+    following = asyncio.create_task(plans.follow(nats_client))
+    rule = RuleSnapshot(rule_id=1, name="r", strategy="cost", priority=1, conditions={"providers": ["a"]})
+    await SnapshotPublisher(nats_client, "routes").put(
+        "1", RoutesSnapshot(workspace_id=1, version=1, rules=(rule,))
+    )
+    failover = SnapshotPublisher(nats_client, "failover")
+    await failover.put("fleet", FleetSnapshot(version=1))
+    await failover.put("policy.1", PolicySnapshot(workspace_id=1, version=1, fallback_providers=("b",)))
+    await until(lambda: plans.named == {"a", "b"})
+    await failover.delete("policy.1")
+    await until(lambda: plans.named == {"a"})
+    following.cancel()
 
 
 def test_a_first_look_at_a_provider_is_no_change_of_it() -> None:

@@ -5,15 +5,23 @@ import time
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+import orjson
 import pytest
 from fairlead_common.bus.reading import read_last, read_since
+from fairlead_common.bus.rpc import RpcClient
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.events.health import ProviderStatus, Status
+from fairlead_common.ids import utc_now
+from fairlead_common.operations.health import RUN_PROBE, RunProbe
 from fairlead_common.outcomes import ErrorClass
+from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_health import probes
 from fairlead_health.domain.pace import IDLE_S
 from fairlead_health.probes import contradicts, jitter_s, result_id
 from fairlead_health.telling import LONG_AGO
+from fairlead_models.catalog.catalog import Catalog
+from fairlead_models.catalog.entries import Pricing, built_in
+from fairlead_models.catalog.workspaces import ALL
 from fairlead_simulator.testing import Running
 from fairlead_simulator.testing import running as simulator
 from nats.aio.client import Client
@@ -136,6 +144,25 @@ async def test_where_no_model_is_known_the_list_of_models_is_asked_for(
         (message,) = await read_last(nats_client, "CALLS", "calls.completed.>")
         (probe,) = CallsCompleted.model_validate_json(message.data).calls
         assert (probe.api, probe.kind) == ("probe.cheap", "probe")
+
+
+async def test_a_probe_costs_what_the_operator_says(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    catalog = Catalog(built_in(utc_now()), ("openai",))
+    paid = Pricing(input_usd_per_mtok=1e6, output_usd_per_mtok=1e6)
+    dear = [entry.model_copy(update={"pricing": paid}) for entry in catalog.entries.values()]
+    await SnapshotPublisher(nats_client, "catalog").put(
+        ALL, orjson.dumps(Catalog(dear, ("openai",)).to_snapshot())
+    )
+    async with running(nats_url, postgres_dsn, providers_file(tmp_path, openai=openai.url)):
+        await observer.until_status("openai", "healthy")
+
+        async def cost() -> bool:
+            found = await RpcClient(nats_client).call(RUN_PROBE, RunProbe(provider="openai"))
+            return found.cost_usd is not None and found.cost_usd > 1.0
+
+        await eventually(cost)
 
 
 async def test_a_cheap_probe_needs_no_more_than_an_answer(

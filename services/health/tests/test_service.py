@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from fairlead_common.bus.rpc import RpcClient
 from fairlead_common.db.database import Database
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.ids import stamp
+from fairlead_common.operations.health import PROBE_RESULTS, ProbeResultsQuery
 from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_health.windows import WindowStore
@@ -15,6 +17,7 @@ from nats.aio.client import Client
 from sqlalchemy import text
 
 from services.health.tests.running import (
+    DOWN,
     Observer,
     attempt,
     call,
@@ -49,6 +52,38 @@ async def test_probes_find_a_provider_well_and_late_joiners_read_it(
         assert (
             len({event.state.sequence for event in await observer.events("openai") if not event.changed}) <= 2
         )
+
+
+async def test_the_evidence_of_an_alert_can_be_looked_up(
+    nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
+) -> None:
+    providers = providers_file(tmp_path, openai=openai.url)
+    async with running(nats_url, postgres_dsn, providers):
+        await observer.until_status("openai", "healthy")
+        await openai.fault("error_500")
+        failed = [
+            call(attempt("openai", ErrorClass.SERVER_ERROR), trace_id=trace)
+            for trace in ("a" * 32, "a" * 32, None)
+        ]
+        await report(nats_client, *failed)
+        (alert,) = await observer.until_alerts(["firing"], DOWN)
+        assert alert.evidence.call_ids == tuple(each.call_id for each in failed)
+        assert alert.evidence.trace_ids == ("a" * 32,)
+        query = ProbeResultsQuery(provider="openai")
+
+        async def probed() -> bool:
+            found = (await RpcClient(nats_client).call(PROBE_RESULTS, query)).results
+            return sum(not each.ok for each in found) >= 3
+
+        await eventually(probed)
+        await openai.clear()
+        *_, resolved = await observer.until_alerts(["firing", "resolved"], DOWN)
+        results = {
+            each.call_id: each.ok
+            for each in (await RpcClient(nats_client).call(PROBE_RESULTS, query)).results
+        }
+        assert len(resolved.evidence.probe_ids) == 3
+        assert not any(results[each] for each in resolved.evidence.probe_ids)
 
 
 async def test_a_provider_dies_under_traffic_and_comes_back(

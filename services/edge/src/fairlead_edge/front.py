@@ -12,6 +12,7 @@ from fairlead_models.errors import InvalidRequest
 from fairlead_models.inbound import openai_chat
 from fairlead_models.inbound.formats import FORMATS
 
+from fairlead_edge.control.docs import OPEN_PATHS
 from fairlead_edge.dataplane.answers import JSON_HEADERS, NoAnswer, error_of, refuse, wrong_method
 from fairlead_edge.dataplane.calls import RunningCall
 from fairlead_edge.dataplane.chat import Chats
@@ -24,7 +25,6 @@ from fairlead_edge.tracing import CallTracer
 
 logger = logging.getLogger(__name__)
 
-OPEN_PATHS = ("/api/docs", "/api/openapi.json")
 READ_METHODS = ("GET", "HEAD")
 
 EMBEDDINGS = "/v1/embeddings"

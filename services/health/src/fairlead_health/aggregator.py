@@ -47,6 +47,7 @@ from fairlead_health.figures import Measurements
 from fairlead_health.memory import Memory, recall
 from fairlead_health.operator_settings import OperatorSettings
 from fairlead_health.past import Past
+from fairlead_health.plans import Plans
 from fairlead_health.probes import Prober
 from fairlead_health.rules import built_in
 from fairlead_health.schedules import Schedules
@@ -111,11 +112,13 @@ class Aggregator:
         self._set = OperatorSettings(client, store, alerts, settings.probe_interval_s)
         dashboard = str(settings.dashboard_url) if settings.dashboard_url is not None else None
         self._actions = Actions(client)
+        self._plans = Plans()
         self._around = Surroundings(
             pages=frozenset(rule.name for rule in built_in()),
             watched_from=now,
             runbooks_url=settings.runbooks_url,
             dashboard_url=dashboard,
+            actions=self._actions.latest,
         )
         self._open: dict[str, AlertRaised] = {}
         self._teller: Teller | None = None
@@ -134,6 +137,7 @@ class Aggregator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._frames.follow(self._client))
             group.create_task(self._actions.follow())
+            group.create_task(self._plans.follow(self._client))
             group.create_task(self._lease.run(self._judge))
 
     # hearing
@@ -285,7 +289,6 @@ class Aggregator:
             rules=self._set.book.rules,
             silences=tuple(self._set.silences),
             acknowledged=self._set.acknowledged,
-            actions=dict(self._actions.latest),
         )
         self._end_orphans(time.time())
         for provider in self._providers:
@@ -316,7 +319,8 @@ class Aggregator:
         if usual_s is None:
             return None
         routed_at = self._tally.routed_at.get(provider, self._around.watched_from)
-        return interval_s(self._watches[provider].record, usual_s, routed_at, now, self._pace)
+        record, named = self._watches[provider].record, provider in self._plans.named
+        return interval_s(record, usual_s, routed_at, now, self._pace, named=named)
 
 
 def _news(state: ProviderStatus, previous: Status | None) -> ProviderStatusPublished:

@@ -20,8 +20,8 @@ from fairlead_common.operations import notifiers as notifier_ops
 from fairlead_common.operations.incidents import INCIDENTS
 from fairlead_common.service import Runtime
 from fairlead_common.snapshots.follower import SnapshotFollower
-from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import built_in, declared
+from fairlead_models.catalog.workspaces import CatalogNow
 from fairlead_models.client import Clients
 from fairlead_models.providers import load_providers
 from fairlead_models.transport.http1 import Http1Transport
@@ -64,7 +64,7 @@ async def wire(runtime: Runtime) -> None:
     transport = Http1Transport()
     runtime.on_stop(transport.close)
     now = datetime.now(UTC)
-    catalog = Catalog([*built_in(now), *declared(specs, now)], providers)
+    catalog = CatalogNow([*built_in(now), *declared(specs, now)], providers)
     states = SnapshotFollower("provider-status", ProviderStatus.model_validate_json)
     store, windows = HealthStore(runtime.database), WindowStore(runtime.database)
     alert_store = AlertStore(runtime.database)
@@ -141,6 +141,7 @@ async def wire(runtime: Runtime) -> None:
         RulesApi(alert_store, providers, settled),
     )
     runtime.spawn(partial(states.follow, runtime.client))
+    runtime.spawn(partial(catalog.follower.follow, runtime.client))
     active = SnapshotFollower("alerts-active", AlertRaised.model_validate_json)
     runtime.spawn(partial(active.follow, runtime.client))
     runtime.registry.register(HealthCollector(states, active))

@@ -61,7 +61,7 @@ class Prober:
     def __init__(
         self,
         clients: Mapping[str, ProviderClient],
-        catalog: Catalog,
+        catalog: Callable[[], Catalog],
         publisher: JetStreamPublisher,
         source: str,
         probe_of: Callable[[str], ProbeIn],
@@ -159,16 +159,14 @@ class Prober:
             model: None = the cheapest that is known.
             call_id: of the result, which counts once; None = a new one.
         """
-        client = self._clients[provider]
-        if model is None and (known := self._catalog.cheapest.get(provider)) is not None:
+        client, catalog = self._clients[provider], self._catalog()
+        if model is None and (known := catalog.cheapest.get(provider)) is not None:
             model = known.model
         kind: ProbeKind = probe.kind
         if model is None or not affordable(_budget(probe), self._ledger.spend_of(provider)):
             kind = "cheap"
         model = model or NO_MODEL
-        call = call_of(
-            await measure(client, kind, model), client, self._catalog, kind, model, call_id or new_id()
-        )
+        call = call_of(await measure(client, kind, model), client, catalog, kind, model, call_id or new_id())
         self._ledger.add(call)
         frame = CallsCompleted(
             event_id=call.call_id, occurred_at=utc_now(), source=self._source, calls=(call,)

@@ -28,7 +28,7 @@ class HealthSettings(Settings):
     probe_interval_changed_s: int = Field(default=15, ge=1)
     """For two minutes after a change of a provider's state."""
     probe_interval_unrouted_s: int = Field(default=600, ge=1)
-    """Where no live traffic went for a day; a longer usual interval stays."""
+    """Where no live traffic went for a day and no rule or policy names the provider; a longer usual interval stays."""
     probe_daily_budget_usd: float = Field(default=0.25, ge=0)
     """What the probes of a provider may cost a day, unless its schedule says otherwise."""
     probe_monthly_budget_usd: float = Field(default=5.0, ge=0, validate_default=True)

@@ -47,6 +47,7 @@ class Tally:
             latency_ms=attempt.duration_ms if math.isfinite(attempt.duration_ms) else None,
             ended_at=ended_at,
             ref=call.call_id,
+            trace_id=call.trace_id,
         )
         watch = self._watches[attempt.provider]
         self._watches[attempt.provider] = replace(watch, record=counted(watch.record, seen, now, self._rules))

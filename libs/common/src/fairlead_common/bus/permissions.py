@@ -102,7 +102,7 @@ ROLES: Final = (
         consumes=(HEALTH_CALLS, HEALTH_PROBES, HEALTH_DRIFT, HEALTH_ALERTS),
         replays=("CALLS", "PROBES", "STATUS", "ALERTS", "FAILOVER"),
         owns=("provider-status", "alerts-active", "alerting"),
-        follows=("provider-status", "alerts-active"),
+        follows=("provider-status", "alerts-active", "catalog", "routes", "failover"),
         purges=("PROBES",),
     ),
     Role(

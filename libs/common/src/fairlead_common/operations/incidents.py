@@ -48,7 +48,7 @@ class Incident(BaseModel):
     duration_s: float = Field(description="until now while it is not over")
     worst_status: str
     reason: str = Field(description="what was said first")
-    evidence: list[str] = Field(description="ids of calls that failed")
+    evidence: list[str] = Field(description="ids of calls and probes that failed")
     alerts: list[IncidentAlert]
     timeline: list[Entry]
 

@@ -1,6 +1,5 @@
 """Builds the control API: its routes, and the one place where errors become HTTP answers."""
 
-import asyncio
 import logging
 from http import HTTPStatus
 from typing import Any
@@ -10,8 +9,7 @@ from fairlead_common.bus.redelivery import AWAY, is_away
 from fairlead_common.bus.rpc import RpcError, RpcUnavailable
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
@@ -21,6 +19,7 @@ from fairlead_edge.control import (
     alerts,
     budget,
     compare,
+    docs,
     drills,
     failover,
     health,
@@ -35,7 +34,6 @@ from fairlead_edge.control import (
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_PATH = "/api/openapi.json"
 CODES = {
     401: "unauthorized",
     403: "forbidden",
@@ -72,7 +70,7 @@ def build() -> FastAPI:
         openapi_url=None,
     )
     app.state.live = live.LiveStreams()
-    _document(app)
+    docs.serve(app)
     for module in ROUTERS:
         app.include_router(module.router)
     app.add_exception_handler(RpcError, _rpc_error)
@@ -84,18 +82,6 @@ def build() -> FastAPI:
     app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(Exception, _unexpected)
     return app
-
-
-def _document(app: FastAPI) -> None:
-    """``/api/docs``, and the schema behind it: made once, in a thread, because the request path shares this loop."""
-
-    @app.get(SCHEMA_PATH, include_in_schema=False)
-    async def schema() -> JSONResponse:
-        return JSONResponse(await asyncio.to_thread(app.openapi))
-
-    @app.get("/api/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(openapi_url=SCHEMA_PATH, title=app.title)
 
 
 def error_answer(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:

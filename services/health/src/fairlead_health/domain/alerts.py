@@ -8,6 +8,9 @@ a fingerprint only grows, so that a transition sent twice is recognised::
                           firing, suppressed --(somebody looks after it)--> acknowledged
                           firing, suppressed, acknowledged --(clear)--> resolved = quiet
 
+What Fairlead does about an open alert by itself (traffic moved away) is told once, as the same status again: people must
+not wait for the end to learn that callers are well already.
+
 An alert that is silenced when it begins fires as soon as it is not silenced any more, unless it is about to resolve: a
 silence delays, it does not swallow.
 """
@@ -41,6 +44,8 @@ class AlertRecord:
     starts_at: float | None = None
     told: AlertStatus | None = None
     """What was last said of the open episode."""
+    acted: bool = False
+    """It was said that Fairlead did something about it by itself."""
     acknowledged_by: str | None = None
     breached_since: float | None = None
     clear_since: float | None = None
@@ -68,8 +73,9 @@ def recalled(alert: AlertRaised) -> AlertRecord:
         alert.alert_id,
         started,
         alert.status,
-        alert.labels.get("acknowledged_by"),
+        acknowledged_by=alert.labels.get("acknowledged_by"),
         breached_since=started,
+        acted=alert.action_taken is not None,
     )
 
 
@@ -83,6 +89,7 @@ def judge(
     silenced: bool = False,
     inhibited: bool = False,
     acknowledged_by: str | None = None,
+    acted: bool = False,
 ) -> tuple[AlertRecord, AlertStatus | None]:
     """The record afterwards, and the transition if there was one.
 
@@ -91,18 +98,21 @@ def judge(
         silenced: somebody does not want to be told of it.
         inhibited: a worse alert of the same provider makes it superfluous, so that it does not even begin.
         acknowledged_by: who looks after the open episode, if anybody does.
+        acted: Fairlead has done something about it by itself, which is told when it is news.
     """
     record = _timed(record, breach, now)
     if record.alert_id is None:
         if inhibited or not breach.breached or not _lasts(record.breached_since, now, rule.for_s):
             return record, None
-        record = replace(record, alert_id=alert_id, starts_at=now, told=None, acknowledged_by=None)
+        record = replace(
+            record, alert_id=alert_id, starts_at=now, told=None, acknowledged_by=None, acted=False
+        )
     elif breach.breached is False and _lasts(record.clear_since, now, rule.keep_firing_for_s):
         return AlertRecord(record.sequence + 1), AlertStatus.RESOLVED
     elif acknowledged_by is not None:
         record = replace(record, acknowledged_by=acknowledged_by)
     ending = record.told is AlertStatus.SUPPRESSED and breach.breached is False
-    return _said(record, suppressed=silenced or inhibited or ending)
+    return _said(record, suppressed=silenced or inhibited or ending, acted=acted)
 
 
 def _timed(record: AlertRecord, breach: Breach, now: float) -> AlertRecord:
@@ -120,12 +130,13 @@ def _lasts(since: float | None, now: float, length_s: float) -> bool:
     return since is not None and now - since >= length_s
 
 
-def _said(record: AlertRecord, *, suppressed: bool) -> tuple[AlertRecord, AlertStatus | None]:
+def _said(record: AlertRecord, *, suppressed: bool, acted: bool) -> tuple[AlertRecord, AlertStatus | None]:
     """What must be said of an open episode, unless it was said already."""
     if record.acknowledged_by is not None:
         status = AlertStatus.ACKNOWLEDGED
     else:
         status = AlertStatus.SUPPRESSED if suppressed else AlertStatus.FIRING
-    if status is record.told:
+    news = acted and not record.acted and status is not AlertStatus.SUPPRESSED
+    if status is record.told and not news:
         return record, None
-    return replace(record, told=status, sequence=record.sequence + 1), status
+    return replace(record, told=status, acted=acted or record.acted, sequence=record.sequence + 1), status

@@ -77,7 +77,8 @@ def _incident(
     statuses = [each.status for each in found.intervals]
     reasons = [each.reason for each in found.intervals]
     reasons += [each.annotations.get("description", each.alertname) for each in found.alerts]
-    calls = (call for alert in found.alerts for call in alert.evidence.call_ids)
+    found_in = [alert.evidence for alert in found.alerts]
+    failed = [call_id for each in found_in for call_id in (*each.call_ids, *each.probe_ids)]
     return Incident(
         id=f"{provider}:{int(found.start.timestamp())}",
         provider=provider,
@@ -86,7 +87,7 @@ def _incident(
         duration_s=round((end - found.start).total_seconds(), 3),
         worst_status=next((status for status in UNWELL if status in statuses), "healthy"),
         reason=reasons[0],
-        evidence=list(dict.fromkeys(calls)),
+        evidence=list(dict.fromkeys(failed)),
         alerts=[_alert(each) for each in found.alerts],
         timeline=_timeline(found, intervals, switches, end, reasons[0]),
     )

@@ -114,6 +114,8 @@ def _facts(alert: AlertRaised) -> dict[str, str]:
         "errors": ", ".join(f"{count} {name}" for name, count in sorted(alert.evidence.error_classes.items()))
         or None,
         "calls": ", ".join(alert.evidence.call_ids) or None,
+        "probes": ", ".join(alert.evidence.probe_ids) or None,
+        "traces": ", ".join(alert.evidence.trace_ids) or None,
         "action_taken": None if action is None else f"{action.action} to {action.to_target}: {action.reason}",
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -24,16 +24,19 @@ class Pace:
     changed_for_s: float = 120.0
     """How long that is."""
     unrouted_s: int = 600
-    """Where no live traffic went for ``unrouted_after_s``, unless the usual interval is longer still."""
+    """Where no live traffic went for ``unrouted_after_s``, and nobody names it; a longer usual interval stays."""
     unrouted_after_s: float = 86_400.0
 
 
-def interval_s(record: Record, usual_s: int, routed_at: float, now: float, pace: Pace) -> int:
+def interval_s(
+    record: Record, usual_s: int, routed_at: float, now: float, pace: Pace, *, named: bool = False
+) -> int:
     """How often to probe now.
 
     Args:
         usual_s: as people have set it.
         routed_at: Unix time of the last live call to the provider; of the start of hearing when there was none since.
+        named: a rule or a failover policy counts on the provider: who stands in must be known to be well beforehand.
     """
     if record.status is Status.DEGRADED and holds(record, now):
         return min(usual_s, pace.changed_s)  # the vendor works at it, and says so for hours
@@ -41,7 +44,7 @@ def interval_s(record: Record, usual_s: int, routed_at: float, now: float, pace:
         return min(usual_s, pace.unwell_s)
     if record.sequence > 1 and now - record.since < pace.changed_for_s:
         return min(usual_s, pace.changed_s)
-    if now - routed_at >= pace.unrouted_after_s:
+    if not named and now - routed_at >= pace.unrouted_after_s:
         return max(usual_s, pace.unrouted_s)
     return usual_s
 

@@ -18,7 +18,7 @@ from fairlead_health.domain.drift import WIRE_DRIFT
 from fairlead_health.domain.figures import UNMEASURED, Figures
 from fairlead_health.domain.rules import Rules, applying
 from fairlead_health.domain.silences import silenced
-from fairlead_health.domain.status import StatusSettings, flapping
+from fairlead_health.domain.status import Record, StatusSettings, flapping
 from fairlead_health.domain.watch import Watch
 
 
@@ -59,7 +59,7 @@ class Surroundings:
     acknowledged: Mapping[str, Acknowledgement] = field(default_factory=lambda: MappingProxyType({}))
     """By alert id."""
     actions: Mapping[str, Action] = field(default_factory=lambda: MappingProxyType({}))
-    """By provider, the last one."""
+    """By provider, the last one; grows while others are heard of."""
     runbooks_url: str = ""
     dashboard_url: str | None = None
 
@@ -84,6 +84,7 @@ def alerted(
         before = watch.alerts.get(identity, QUIET)
         inhibited = _inhibitor(watch, rule)
         acknowledgement = around.acknowledged.get(before.alert_id or "")
+        action = _action(around.actions.get(record.provider), before.starts_at, now)
         after, transition = judge(
             before,
             rule,
@@ -93,12 +94,13 @@ def alerted(
             silenced=silenced(around.silences, labels_of(rule, record.provider)),
             inhibited=inhibited is not None,
             acknowledged_by=acknowledgement.by if acknowledgement is not None else None,
+            acted=action is not None,
         )
         if after is not before:
             watch = replace(watch, alerts=MappingProxyType({**watch.alerts, identity: after}))
         if transition is not None:
             episode = replace(before, sequence=after.sequence) if after.alert_id is None else after
-            event = _event(watch, rule, found, episode, transition, now, around, make_id())
+            event = _event(watch, rule, found, episode, transition, now, around, action, make_id())
             flap = flapping(record, now, settings)
             told.append(event.model_copy(update={"inhibited_by": inhibited, "flap": flap}))
     return watch, told
@@ -156,6 +158,7 @@ def _event(
     transition: AlertStatus,
     now: float,
     around: Surroundings,
+    action: ActionTaken | None,
     event_id: str,
 ) -> AlertRaised:
     record = watch.record
@@ -181,11 +184,19 @@ def _event(
         threshold=found.threshold,
         window=found.window,
         sample_count=found.samples,
-        evidence=AlertEvidence(
-            call_ids=tuple(filter(None, record.failed_refs)),
-            error_classes=dict(around.figures.get(record.provider, UNMEASURED).errors),
-        ),
-        action_taken=_action(around.actions.get(record.provider), episode.starts_at, now),
+        evidence=_evidence(record, around.figures.get(record.provider, UNMEASURED)),
+        action_taken=action,
+    )
+
+
+def _evidence(record: Record, figures: Figures) -> AlertEvidence:
+    probes, calls = (record.failed.get(source, ()) for source in ("active", "passive"))
+    traces = dict.fromkeys(each.trace_id for each in (*probes, *calls) if each.trace_id is not None)
+    return AlertEvidence(
+        probe_ids=tuple(each.call_id for each in probes),
+        call_ids=tuple(each.call_id for each in calls),
+        trace_ids=tuple(traces),
+        error_classes=dict(figures.errors),
     )
 
 

@@ -21,7 +21,8 @@ from fairlead_health.domain.status_page import Page
 
 KEPT_S = 300.0
 CHANGES_KEPT = 8
-REFS_KEPT = 3
+FAILED_KEPT = 3
+"""Of each source."""
 MAX_PATIENCE = 32
 PAGE_VALID_S = 600.0
 """What a status page said counts no longer than this: it must be read again."""
@@ -82,6 +83,13 @@ class Seen(NamedTuple):
     ref: str
 
 
+class Failed(NamedTuple):
+    """A call or probe that failed: what people can look up."""
+
+    call_id: str
+    trace_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """All that is known of one provider now. Times are Unix seconds."""
@@ -97,8 +105,8 @@ class Record:
     last_failure: float | None = None
     last_source: str = ""
     last_detail: str = ""
-    failed_refs: tuple[str, ...] = ()
-    """Ids of the last calls that failed."""
+    failed: Mapping[str, tuple[Failed, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Source to the last of it that failed, oldest first."""
     last_check: float | None = None
     maintenance: bool = False
     changes: tuple[float, ...] = ()
@@ -123,7 +131,8 @@ class CallSeen:
     ended_at: float | None = None
     """Unix seconds; None = now."""
     ref: str = ""
-    """Id of the call."""
+    """Id of the call or probe."""
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +221,15 @@ def counted(record: Record, seen: CallSeen, now: float, settings: StatusSettings
         last_source=seen.source,
         last_detail=seen.detail,
         last_of={**record.last_of, seen.source: Seen(at, seen.detail, seen.ref)},
-        failed_refs=record.failed_refs if seen.ok else (*record.failed_refs, seen.ref)[-REFS_KEPT:],
+        failed=record.failed if seen.ok or not seen.ref else _with_failed(record.failed, seen),
     )
+
+
+def _with_failed(
+    failed: Mapping[str, tuple[Failed, ...]], seen: CallSeen
+) -> Mapping[str, tuple[Failed, ...]]:
+    before = failed.get(seen.source, ())
+    return {**failed, seen.source: (*before, Failed(seen.ref, seen.trace_id))[-FAILED_KEPT:]}
 
 
 def judged(record: Record, now: float, settings: StatusSettings) -> Record:
