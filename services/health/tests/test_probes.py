@@ -12,7 +12,7 @@ from fairlead_common.bus.rpc import RpcClient
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.events.health import ProviderStatus, Status
 from fairlead_common.ids import utc_now
-from fairlead_common.operations.health import RUN_PROBE, RunProbe
+from fairlead_common.operations.health import PROBE_RESULTS, RUN_PROBE, ProbeResultsQuery, RunProbe
 from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_health import probes
@@ -150,19 +150,24 @@ async def test_a_probe_costs_what_the_operator_says(
     nats_url: str, postgres_dsn: str, nats_client: Client, openai: Running, observer: Observer, tmp_path: Path
 ) -> None:
     catalog = Catalog(built_in(utc_now()), ("openai",))
-    paid = Pricing(input_usd_per_mtok=1e6, output_usd_per_mtok=1e6)
-    dear = [entry.model_copy(update={"pricing": paid}) for entry in catalog.entries.values()]
+    price = Pricing(input_usd_per_mtok=1e6, output_usd_per_mtok=1e6)
+    dear = [entry.model_copy(update={"pricing": price}) for entry in catalog.entries.values()]
     await SnapshotPublisher(nats_client, "catalog").put(
         ALL, orjson.dumps(Catalog(dear, ("openai",)).to_snapshot())
     )
     async with running(nats_url, postgres_dsn, providers_file(tmp_path, openai=openai.url)):
         await observer.until_status("openai", "healthy")
 
-        async def cost() -> bool:
-            found = await RpcClient(nats_client).call(RUN_PROBE, RunProbe(provider="openai"))
-            return found.cost_usd is not None and found.cost_usd > 1.0
+        rpc = RpcClient(nats_client)
 
-        await eventually(cost)
+        async def paid() -> bool:
+            await rpc.call(RUN_PROBE, RunProbe(provider="openai"))
+            found = (await rpc.call(PROBE_RESULTS, ProbeResultsQuery(provider="openai"))).results
+            return any(each.cost_usd is not None and each.cost_usd > 1.0 for each in found)
+
+        await eventually(paid)
+        (alert,) = await observer.until_alerts(["firing"], "alerts.info.openai.probe_budget_spent")
+        assert alert.window == "monthly"
 
 
 async def test_a_cheap_probe_needs_no_more_than_an_answer(

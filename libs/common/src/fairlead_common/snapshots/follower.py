@@ -120,10 +120,11 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
         try:
             entry = await watcher.updates(timeout=POLL_S)  # type: ignore[no-untyped-call]
         except TimeoutError:
-            self._save()
+            await self._save()
             return
         if entry is None:
             self._listing_done()
+            await self._save()
         elif isinstance(entry, KeyValue.Entry):
             self._apply(entry)
 
@@ -145,7 +146,6 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
                 self._drop(key)
         self._listed = None
         self._listed_at = time.monotonic()
-        self._save()
         self.synced.set()
 
     def _take(self, key: str, revision: int, data: bytes) -> None:
@@ -173,25 +173,28 @@ class SnapshotFollower(Mapping[str, Value], Generic[Value]):
         if self._on_change is not None:
             self._on_change(key)
 
-    def _save(self) -> None:
-        """Keep the copy current; a disk that does not take it (full, gone) must not keep the news from anybody."""
+    async def _save(self) -> None:
+        """Keep the copy current, in a thread: a rename can wait for the disk, and requests share this loop.
+
+        A disk that does not take it (full, gone) must not keep the news from anybody.
+        """
         if self._disk is None or not self._dirty:
             return
+        self._dirty = False
         try:
-            self._write(self._disk)
+            await asyncio.to_thread(_write, self._disk, dict(self._raw))
         except OSError as error:
             if not self._unsaved:
                 logger.error("bucket %s: %s cannot be written: %s", self.bucket, self._disk, error)
-            self._unsaved = True
+            self._dirty = self._unsaved = True
         else:
-            self._dirty = self._unsaved = False
+            self._unsaved = False
 
-    def _write(self, disk: Path) -> None:
-        disk.parent.mkdir(parents=True, exist_ok=True)
-        stored = {
-            key: [revision, base64.b64encode(data).decode()] for key, (revision, data) in self._raw.items()
-        }
-        temporary = disk.with_suffix(".new")
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(orjson.dumps(stored))
-        temporary.replace(disk)
+
+def _write(disk: Path, raw: Mapping[str, tuple[int, bytes]]) -> None:
+    disk.parent.mkdir(parents=True, exist_ok=True)
+    stored = {key: [revision, base64.b64encode(data).decode()] for key, (revision, data) in raw.items()}
+    temporary = disk.with_suffix(".new")
+    temporary.touch(mode=0o600)
+    temporary.write_bytes(orjson.dumps(stored))
+    temporary.replace(disk)
