@@ -23,7 +23,6 @@ SCENARIO = Scenario(
     streams="whole",
     blind=False,
     broken=False,
-    last=False,
 )
 
 

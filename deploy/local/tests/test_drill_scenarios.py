@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from fairlead.drills.drill import order
-from fairlead.drills.scenario import FOLDER, Scenario, Verb, choose, library, load
+from fairlead.drills.scenario import FOLDER, Verb, choose, library, load
 from fairlead.errors import BadInput
 
 GOOD = """
@@ -72,13 +72,11 @@ def test_every_scenario_of_the_library_has_the_name_of_its_file() -> None:
         assert load(FOLDER / f"{name}.yaml") == found
 
 
-def test_scenarios_that_share_a_stack_run_together_and_those_that_leave_something_behind_go_last() -> None:
+def test_scenarios_that_share_a_stack_run_together() -> None:
     groups = order(list(library().values()))
     names = [group[0].stack.name for group in groups]
     assert len(names) == len(set(names))
-    for group in groups:
-        left: list[Scenario] = [each for each in group if each.last]
-        assert list(group[len(group) - len(left) :]) == left
+    assert [{each.stack.name for each in group} for group in groups] == [{name} for name in names]
 
 
 def test_an_unknown_drill_is_refused_with_those_there_are() -> None:

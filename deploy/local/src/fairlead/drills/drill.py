@@ -116,10 +116,7 @@ async def _forget(stack: Stack) -> None:
                 while (await stack.api("GET", path)).json()["health"]["status"] != "maintenance":  # noqa: ASYNC110 - it can only be asked
                     await asyncio.sleep(POLL_S)
                 await stack.api("DELETE", f"{path}/maintenance")
-        state = (await stack.api("GET", "/api/providers/failover")).json()
-        for gate in state.get("gates", ()):
-            body = {"provider": gate["provider"], "model": gate["model"], "reason": "the drill is over"}
-            await stack.api("POST", "/api/providers/failover/release", body)
+        await stack.release(lambda provider: True, "the drill is over")
 
 
 async def settle(stack: Stack, scenario: Scenario) -> None:

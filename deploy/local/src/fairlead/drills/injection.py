@@ -52,6 +52,7 @@ class Injection:
             Verb.FREE_DISK: self._free_disk,
             Verb.EXPIRE_CERTIFICATE: self._expire_certificate,
             Verb.RENEW_CERTIFICATE: self._renew_certificate,
+            Verb.RELEASE: self._release,
             Verb.WAIT: self._wait,
         }
         self.done: list[Done] = []
@@ -154,6 +155,9 @@ class Injection:
                 f"{step.of} does not speak TLS on the stack '{self._stack.spec.name}'; use the stack 'tls'"
             )
         return self._stack.tls
+
+    async def _release(self, step: Step) -> None:
+        await self._stack.release(lambda provider: provider == step.of, "the drill's operator says so")
 
     async def _wait(self, step: Step) -> None:
         async with asyncio.timeout(BACK_S):

@@ -51,13 +51,15 @@ class Verb(Enum):
     FREE_DISK = "free_disk"
     EXPIRE_CERTIFICATE = "expire_certificate"
     RENEW_CERTIFICATE = "renew_certificate"
+    RELEASE = "release"
+    """By hand: the operator lets a provider's traffic come back."""
     WAIT = "wait"
     """Until a process serves; all that follows is put off by as long as that takes."""
 
 
 HURTING = (Verb.FAULT, Verb.EXPIRE_CERTIFICATE)
 """What makes a provider fail."""
-OF_PROVIDERS = (*HURTING, Verb.MEND, Verb.RENEW_CERTIFICATE)
+OF_PROVIDERS = (*HURTING, Verb.MEND, Verb.RENEW_CERTIFICATE, Verb.RELEASE)
 OF_NOBODY = (Verb.SLOW_POSTGRES, Verb.QUICK_POSTGRES)
 OPTIONS: Mapping[Verb, tuple[str, ...]] = {
     Verb.FAULT: ("kind", *(name for name in FIELDS if name != "for_s")),
@@ -116,14 +118,12 @@ class Scenario:
     broken: bool
     """Its provider cannot be reached from the beginning, and never can."""
     blind: bool
-    """While its provider fails, the edges cannot learn from each other: how fast they do is not judged."""
-    last: bool
-    """It leaves something behind that takes minutes to pass: it goes last on its stack."""
+    """While its provider fails, the edges cannot learn from each other: each is judged by what it has seen itself."""
 
     @property
     def returns(self) -> bool:
         """Whatever traffic is moved away comes back soon after the end."""
-        return not (self.broken or self.last)
+        return not self.broken
 
     @property
     def provider(self) -> str:
@@ -139,7 +139,7 @@ def library() -> dict[str, Scenario]:
     """
     found = [load(path) for path in sorted(FOLDER.glob("*.yaml")) if path.name != STACKS]
     order = list(stacks())
-    found.sort(key=lambda each: (order.index(each.stack.name), each.last))
+    found.sort(key=lambda each: order.index(each.stack.name))
     return {each.name: each for each in found}
 
 
@@ -167,7 +167,7 @@ def load(path: Path) -> Scenario:
     """
     found = _mapping(path)
     expect = found.get("expect", {})
-    _known(path, "", found, "name title stack model seconds steps expect blind broken last")
+    _known(path, "", found, "name title stack model seconds steps expect blind broken")
     _known(path, "expect", expect, "switches streams")
     seconds = _number(path, "seconds", found.get("seconds"))
     stack = stacks().get(found.get("stack", "standard"))
@@ -184,7 +184,6 @@ def load(path: Path) -> Scenario:
         streams=cast("Streams", _one_of(path, "expect.streams", expect.get("streams"), Streams)),
         broken=found.get("broken", False) is True,
         blind=found.get("blind", False) is True,
-        last=found.get("last", False) is True,
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,14 @@ class Stack:
         """Call the control API of the first edge, as its operator. Raises OSError, TimeoutError."""
         headers = {"Authorization": f"Bearer {self.key}"}
         return await request(method, self.run.edge_url + path, body, headers)
+
+    async def release(self, concerns: Callable[[str], bool], reason: str) -> None:
+        """Let traffic come back wherever a gate of such a provider is not closed. Raises OSError, TimeoutError."""
+        state = (await self.api("GET", "/api/providers/failover")).json()
+        for gate in state.get("gates", ()):
+            if concerns(gate["provider"]):
+                body = {"provider": gate["provider"], "model": gate["model"], "reason": reason}
+                await self.api("POST", "/api/providers/failover/release", body)
 
     async def start(self) -> None:
         """Start it, and wait until it says where everything is.
