@@ -10,6 +10,8 @@ from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import Status
 from fairlead_common.operations import failover as ops
 from fairlead_common.outcomes import ErrorClass
+from fairlead_common.snapshots.failover import TrialSpend
+from fairlead_failover.probes import DAY_S, Budget, with_trial
 from fairlead_simulator.testing import Running
 from sqlalchemy import text
 
@@ -79,6 +81,37 @@ async def test_failed_trials_keep_a_gate_open_and_without_a_budget_there_are_non
         await fleet.report("openai", None)  # what another's call shows counts as much
         await fleet.until_gate(OPENAI, "recovering")
         assert len(await openai.requests()) == 1
+
+
+async def test_the_next_controller_goes_on_with_the_budget_of_trials(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, openai: Running, tmp_path: Path
+) -> None:
+    await openai.fault("error_500")
+    urls = {"openai": openai.url}
+    async with running(nats_url, postgres_dsn, tmp_path, urls=urls, trial_budget_calls=1):
+        await fleet.until_controller("one")
+        await fleet.report("openai", *FAILED)
+        await until(lambda: fleet.seen[-1].trials.calls == 1, 30)
+    async with running(nats_url, postgres_dsn, tmp_path, "two", urls=urls, trial_budget_calls=1):
+        await fleet.until_controller("two")
+        await fleet.until_gate(OPENAI, "half_open")
+        await fleet.report("openai", None)
+        await fleet.until_gate(OPENAI, "recovering")
+        assert fleet.seen[-1].trials.calls == 1
+        assert len(await openai.requests()) == 1
+
+
+def test_trials_have_a_budget_of_each_day() -> None:
+    noon, budget = 20_000 * DAY_S + DAY_S / 2, Budget(usd=0.5, calls=3)
+    spent = with_trial(TrialSpend(), 0.4, noon)
+    assert budget.allows(spent, noon)
+    assert not budget.allows(with_trial(spent, 0.1, noon), noon)
+    spent = with_trial(with_trial(spent, None, noon), None, noon)
+    assert (spent.calls, spent.usd) == (3, 0.4)
+    assert not budget.allows(spent, noon), "of unknown price, but counted"
+    tomorrow = noon + DAY_S
+    assert budget.allows(spent, tomorrow)
+    assert with_trial(spent, 0.1, tomorrow) == TrialSpend(day=20_001, usd=0.1, calls=1)
 
 
 async def test_old_calls_and_callers_errors_and_strangers_open_nothing(

@@ -167,6 +167,7 @@ class Controller:
         self._records = {**{name: GateRecord(name) for name in self._providers}, **known}
         unsaved = (each for each in snapshot.unsaved if each.gate.sequence > sequences.get(each.provider, 0))
         self._news.begin(snapshot.version, unsaved)
+        self._prober.spent = snapshot.trials
 
     async def _saved(self, *, wait: bool) -> list[GateRecord]:
         if wait:
@@ -294,6 +295,7 @@ class Controller:
                 policy: {name: to_snapshot(record) for name, record in gates.items()}
                 for policy, gates in gates_by_policy(self._watch.records.items()).items()
             },
+            trials=self._prober.spent,
         )
 
 

@@ -7,7 +7,7 @@ health, the figures and the replicas on stand-by learn of it too.
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from fairlead_common.bus.publishing import JetStreamPublisher
@@ -17,6 +17,7 @@ from fairlead_common.decisions.targets import Target
 from fairlead_common.events.calls import Attempt, Call, CallKind, CallsCompleted
 from fairlead_common.ids import new_id, stamp, utc_now
 from fairlead_common.outcomes import CallState
+from fairlead_common.snapshots.failover import TrialSpend
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.client import ProviderClient
 from fairlead_models.errors import ProviderError
@@ -33,28 +34,26 @@ DAY_S: Final = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What trials may cost in a day (UTC), and have cost in this one. Kept in memory: the next controller starts anew."""
+    """What trials may cost in a day (UTC)."""
 
     usd: float
     calls: int
     """Trials a day, whatever they cost: prices may be unknown."""
-    day: int = 0
-    spent_usd: float = 0.0
-    spent_calls: int = 0
 
-    def allows(self, now: float) -> bool:
+    def allows(self, spent: TrialSpend, now: float) -> bool:
         """Whether another trial may be asked for at ``now`` (Unix seconds)."""
-        return self.day != now // DAY_S or (self.spent_usd < self.usd and self.spent_calls < self.calls)
+        return spent.day != now // DAY_S or (spent.usd < self.usd and spent.calls < self.calls)
 
-    def spend(self, cost_usd: float | None, now: float) -> "Budget":
-        """After a trial."""
-        fresh = self if self.day == now // DAY_S else Budget(self.usd, self.calls, int(now // DAY_S))
-        spent_usd = fresh.spent_usd + (cost_usd or 0.0)
-        return replace(fresh, spent_usd=spent_usd, spent_calls=fresh.spent_calls + 1)
+
+def with_trial(spent: TrialSpend, cost_usd: float | None, now: float) -> TrialSpend:
+    """After a trial at ``now`` (Unix seconds)."""
+    today = int(now // DAY_S)
+    before = spent if spent.day == today else TrialSpend(day=today)
+    return TrialSpend(day=today, usd=before.usd + (cost_usd or 0.0), calls=before.calls + 1)
 
 
 class Prober:
-    """Asks providers for the smallest real completion."""
+    """Asks providers for the smallest real completion. ``spent`` is published with the gates, and read back by the next."""
 
     def __init__(
         self,
@@ -69,11 +68,12 @@ class Prober:
         self._publisher = publisher
         self._source = source
         self._budget = budget
+        self.spent = TrialSpend()
 
     def target_of(self, record: GateRecord) -> Target | None:
         """Whom a trial of this gate asks; None = nobody, or there is no money left for it."""
         provider, _, model = record.key.partition("/")
-        if provider not in self._clients or not self._budget.allows(time.time()):
+        if provider not in self._clients or not self._budget.allows(self.spent, time.time()):
             return None
         if not model and record.models:
             model = record.models[-1].partition("/")[2]
@@ -88,7 +88,7 @@ class Prober:
         except ProviderError as failed:
             error = failed
         cost = cost_usd(usage, self._catalog().price(target)) if error is None else None
-        self._budget = self._budget.spend(cost, time.time())
+        self.spent = with_trial(self.spent, cost, time.time())
         attempt = Attempt(
             provider=target.provider,
             model=target.model,

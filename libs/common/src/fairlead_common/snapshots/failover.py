@@ -145,6 +145,18 @@ class UnsavedGate(BaseModel):
     switch: FleetSwitch | None = None
 
 
+class TrialSpend(BaseModel):
+    """What trials of half-open gates have cost on one day."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    day: int = 0
+    """Since the Unix epoch, UTC."""
+    usd: float = 0.0
+    """As far as prices are known."""
+    calls: int = 0
+
+
 class FleetSnapshot(BaseModel):
     """All gates that are not simply closed, by provider or provider/model."""
 
@@ -158,3 +170,4 @@ class FleetSnapshot(BaseModel):
     """Oldest first."""
     policies: dict[str, dict[str, FleetGate]] = {}
     """``<workspace id>/<rule>`` to provider/model to the gate that the rule's triggers have moved."""
+    trials: TrialSpend = TrialSpend()
