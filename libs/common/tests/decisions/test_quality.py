@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from fairlead_common.decisions.clusters import ClusterTable, Prediction, features
+from fairlead_common.decisions.facts import facts_of
 from fairlead_common.decisions.plan import FleetView, Plan, RouteRequest
 from fairlead_common.decisions.quality import (
     NO_SCORES,
@@ -89,6 +91,43 @@ def test_the_same_table_ranks_by_the_task_of_each_request() -> None:
     assert [first(table, task) for task in ("code", "math", "code")] == [A, B, A]
     assert first(CompiledTable(), "math") == B
     assert first(table, "math", FleetView(quality=QualityTable({B: {"math": Scores(50, 0.1)}}))) == A
+
+
+def test_conditions_see_what_ranking_expects() -> None:
+    learned = ClusterTable(
+        pull={bucket: ((0, weight),) for bucket, weight in features("poem").items()},
+        qualities=({str(A): 0.95},),
+        prompts=(980,),
+        version=1,
+    )
+    catalog = FleetView(qualities={A: 0.5, B: 0.4})
+    rules = table_of("cost", when="quality['x/a'] > 0.9", providers=["y"])
+
+    def decided(view: FleetView, prompt: str | None) -> str | None:
+        request = replace(REQUEST, prediction=None if prompt is None else prediction_of(prompt))
+        return rules.rule_for(request, view, 0.0)[1].name
+
+    def prediction_of(prompt: str) -> Prediction:
+        return Prediction(learned, lambda: prompt)
+
+    assert decided(catalog, None) == decided(catalog, "sum") != "r"
+    assert decided(catalog, "poem") == "r"
+    assert decided(catalog, "sum") != "r", "what is remembered is of the cluster"
+    low = FleetView(qualities={A: 0.5}, quality=QualityTable({A: {"code": Scores(100_000, 0.1)}}))
+    assert decided(low, "poem") == "r", "980 prompts against a prior that counts as 20"
+    facts = facts_of(["quality"], replace(REQUEST, prediction=prediction_of("poem")), catalog, 0.0)["quality"]
+    ranked = make_plan(
+        table_of("quality"),
+        None,
+        replace(REQUEST, prediction=prediction_of("poem")),
+        lambda name: (Candidate(A, True, quality=0.5), Candidate(B, True, quality=0.4)),
+        catalog,
+        0.0,
+        0.5,
+    )
+    assert isinstance(ranked, Plan)
+    assert ranked.choice is not None
+    assert {str(each.target): each.quality for each in ranked.choice.entrants} == facts
 
 
 def test_conditions_and_limits_see_the_quality_of_the_task() -> None:

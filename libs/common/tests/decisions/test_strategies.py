@@ -239,6 +239,29 @@ def test_the_same_key_keeps_its_target_when_another_leaves() -> None:
     assert set(before.values()) == set("abcd")
 
 
+def test_edges_that_know_nothing_of_each_other_keep_a_conversation_where_its_cache_is() -> None:
+    near = (
+        candidate("a", quality=0.80),
+        candidate("b", quality=0.80),
+        candidate("c", quality=0.80),
+        candidate("d", quality=0.2),
+    )
+    rules = table("quality", sticky="prompt_cache", spread=0.05)
+    talks = [replace(REQUEST, conversation=f"talk-{i}") for i in range(200)]
+    first = {each.conversation: winner(rules, near, request=each, draw=0.1) for each in talks}
+    assert set(first.values()) == set("abc")
+    for draw, order in ((0.9, near), (0.5, near[::-1])):
+        assert {each.conversation: winner(rules, order, request=each, draw=draw) for each in talks} == first
+    left = {each.conversation: winner(rules, (near[0], *near[2:]), request=each) for each in talks}
+    assert all(left[talk] == name for talk, name in first.items() if name != "b")
+    price = {"input_price": 1e-6, "output_price": 1e-6, "cached_input_price": 1e-7}
+    warm = (candidate("a", **price), candidate("b", **price))
+    by_cost = table("cost", sticky="prompt_cache")
+    for name in "ab":
+        request = replace(REQUEST, input_tokens=5000, conversation="talk", cached={Target(name, "m"): 0.9})
+        assert winner(by_cost, warm, request=request) == name, "what is known to be cached here wins"
+
+
 def test_exploration_is_bounded_and_its_probability_true() -> None:
     candidates = (candidate("a", quality=0.8), candidate("b", quality=0.79))
     view = FleetView(measured={Target("a", "m"): Measured(1000, 0.0), Target("b", "m"): Measured(3, 0.0)})

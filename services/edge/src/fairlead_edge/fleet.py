@@ -209,7 +209,7 @@ class Fleet:
 
     def view(self, workspace_id: int, now: float) -> FleetView:
         """What routing needs for a request of a workspace, as of now (Unix seconds)."""
-        self._gates = self._gates.at(now)
+        self._gates, catalog = self._gates.at(now), self.models.of(workspace_id)
         alone = self.failover.age_s > ALONE_S
         return FleetView(
             status=NOTHING_KNOWN if alone else self._status,
@@ -222,7 +222,8 @@ class Fleet:
             measured=self._measured,
             in_flight=self.in_flight,
             headroom=self.headroom.shares(now),
-            prices=self.models.of(workspace_id).output_prices,
+            prices=catalog.output_prices,
+            qualities=catalog.qualities,
             regions=self._regions,
             quality=self.qualities.get(workspace_id, NO_SCORES),
             budget=self.budget(workspace_id, now),

@@ -91,6 +91,7 @@ class Known:
             policy_gates=self._gates.policies.get(workspace_id, NO_POLICY_GATES),
             measured=self.measured,
             prices=catalog.output_prices,
+            qualities=catalog.qualities,
             regions=self._regions,
             quality=self.scores(workspace_id),
         )

@@ -2,8 +2,9 @@
 
 Ties: the order in which the candidates came (the caller's name, then the catalog's preference), then the name of the
 target. Candidates that score within ``spread`` of the best share the traffic evenly, so that all edges do not herd onto
-one; one that another candidate dominates (no better in any criterion, materially worse in one) never takes part in
-that, so adding such a candidate changes no choice.
+one; a key that sticks picks among them by its hash, so that all edges take the same one without asking each other. A
+candidate that another one dominates (no better in any criterion, materially worse in one) never takes part in that, so
+adding such a candidate changes no choice.
 """
 
 import math
@@ -119,11 +120,11 @@ def _near(found: Scored, spread: float, request: RouteRequest) -> list[int]:
 
 def _sticky_key(conditions: Conditions, request: RouteRequest) -> str | None:
     match conditions.sticky:
-        case None | "prompt_cache":
+        case None:
             return None
         case "user":
             return request.user or None
-        case "conversation":
+        case "conversation" | "prompt_cache":
             return request.conversation or None
         case name:
             return request.metadata.get(name.removeprefix("metadata.")) or None

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Final
 
 from fairlead_common.decisions.quality import TASK_PRIOR_SCORES
+from fairlead_common.decisions.targets import Target
 
 BUCKETS: Final = 1 << 15
 MAX_CHARS: Final = 4000
@@ -87,3 +88,13 @@ class Prediction:
         """None = no word of the prompt is known."""
         self.asked = True
         return self.table.cluster_of(self._prompt())
+
+    def knows(self, target: Target) -> bool:
+        """Whether answers of ``target`` to prompts of this cluster were learned from."""
+        cluster = self.cluster
+        return cluster is not None and str(target) in self.table.qualities[cluster]
+
+    def expected(self, target: Target, otherwise: float | None) -> float | None:
+        """Expected quality of an answer of ``target`` to the prompt; see ``ClusterTable.expected``."""
+        cluster = self.cluster
+        return otherwise if cluster is None else self.table.expected(cluster, str(target), otherwise)

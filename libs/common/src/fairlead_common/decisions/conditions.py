@@ -34,7 +34,8 @@ How it chooses, beside the rule's strategy:
 weights             object of numbers        latency, cost, quality, reliability: for ``balanced``
 spread              0 to 0.5                 scores this close to the best share the traffic
 sticky              word                     user, conversation, or metadata.<key>: the same key, the same choice;
-                                             prompt_cache: what a target has cached of a conversation counts in its cost
+                                             prompt_cache: as conversation, and what a target has cached of it counts
+                                             in its cost
 explore             0 to 0.05                share of requests that go where the estimates are least sure
 ==================  =======================  ==========================================================
 

@@ -26,14 +26,18 @@ def _measured(view: FleetView, value: Callable[[Measured], float | None]) -> Map
     return {target: float(number) for target, number in found if number is not None}
 
 
-def _quality(view: FleetView, task: str) -> Mapping[str, float]:
-    """Of the targets that have scores, by the workspace or by the fleet."""
-    priors = {target: measured.quality for target, measured in view.measured.items()}
-    found = (
-        (str(target), view.quality.of(target, task, priors.get(target)))
-        for target in {**priors, **view.quality.scores}
-    )
-    return {target: quality for target, quality in found if quality is not None}
+def _quality(request: RouteRequest, view: FleetView) -> Mapping[str, float]:
+    """What ranking expects too: by the catalog or by measurement, the workspace's scores, its learned table."""
+    measured = {target: each.quality for target, each in view.measured.items() if each.quality is not None}
+    priors = {**view.qualities, **measured}
+    found = {}
+    for target in {**priors, **view.quality.scores}:
+        expected = view.quality.of(target, request.task, priors.get(target))
+        if request.prediction is not None:
+            expected = request.prediction.expected(target, expected)
+        if expected is not None:
+            found[str(target)] = expected
+    return found
 
 
 MAKERS: Final[Mapping[str, Maker]] = {
@@ -57,7 +61,7 @@ MAKERS: Final[Mapping[str, Maker]] = {
     "p50_ms": lambda request, view, now: _measured(view, lambda each: each.latency_p50_ms),
     "ttft_ms": lambda request, view, now: _measured(view, lambda each: each.ttft_p50_ms),
     "error_rate": lambda request, view, now: _measured(view, lambda each: each.error_rate),
-    "quality": lambda request, view, now: _quality(view, request.task),
+    "quality": lambda request, view, now: _quality(request, view),
     "price": lambda request, view, now: {str(target): usd * 1e6 for target, usd in view.prices.items()},
     "in_flight": lambda request, view, now: dict(view.in_flight),
     "headroom": lambda request, view, now: {str(target): share for target, share in view.headroom.items()},

@@ -130,6 +130,8 @@ class FleetView:
     """target to the share of its rate limit that is left, 0 to 1."""
     prices: Mapping[Target, float] = field(default_factory=dict)
     """target to USD per output token, for conditions."""
+    qualities: Mapping[Target, float] = field(default_factory=dict)
+    """target to the catalog's quality, 0 to 1, for conditions."""
     regions: Mapping[str, str] = field(default_factory=dict)
     """provider to its region."""
     budget: Budget | None = None

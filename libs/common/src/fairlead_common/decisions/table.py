@@ -69,7 +69,7 @@ class CompiledTable:
     _lineups: dict[tuple[int, str, str, str, int | None], Lineup] = field(
         default_factory=dict, compare=False, repr=False
     )
-    _facts: dict[tuple[str, str], tuple[tuple[object, ...], Any]] = field(
+    _facts: dict[tuple[object, ...], tuple[tuple[object, ...], Any]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -101,9 +101,12 @@ class CompiledTable:
 
     def _facts_of(self, request: RouteRequest, view: FleetView, now: float) -> dict[str, Any]:
         found = {name: make(request, view, now) for name, make in self._asked}
-        sources = (view.status, view.measured, view.prices, view.quality)
+        sources = (view.status, view.measured, view.prices, view.quality, view.qualities)
         for name in self._seen:
-            key = (name, request.task if name == "quality" else "")
+            key: tuple[object, ...] = (name,)
+            if name == "quality":
+                learned = request.prediction
+                key = (name, request.task, learned and (learned.table.version, learned.cluster))
             known = self._facts.get(key)
             if known is None or not _same(known[0], sources):
                 known = self._facts[key] = (sources, MAKERS[name](request, view, now))
@@ -244,10 +247,8 @@ class Expected(NamedTuple):
         """(expected quality, what it rests on most directly)."""
         target, prior = candidate.target, scores.quality(candidate, measured)
         found = self.view.quality.of(target, self.task, prior)
-        if self.learned is not None and self.learned.cluster is not None:
-            table, cluster, name = self.learned.table, self.learned.cluster, str(target)
-            if name in table.qualities[cluster]:
-                return table.expected(cluster, name, found), "predictor"
+        if self.learned is not None and self.learned.knows(target):
+            return self.learned.expected(target, found), "predictor"
         if found is None:
             return None, None
         if target in self.view.quality.scores:

@@ -61,6 +61,10 @@ class Catalog:
             if price is not None and price.output is not None
         }
         """USD per output token, where it is known."""
+        self.qualities = {
+            target: entry.quality for target, entry in self.entries.items() if entry.quality is not None
+        }
+        """0 to 1, where one is known."""
         self._names: dict[str, list[Target]] = {}
         for target, entry in self.entries.items():
             for name in (target.model, *entry.aliases, *(f"class:{each}" for each in entry.classes)):

@@ -138,7 +138,11 @@ def _view(call: DecidedCall, known: Knowledge, budget: Budget | None) -> FleetVi
     out = {target_of(each.target): OUT for each in call.decision.excluded if each.reason.startswith(OUT_THEN)}
     others = {target: scores for target, scores in known.quality.scores.items() if target not in then}
     return FleetView(
-        measured={**known.measured, **then}, local_gates=out, quality=QualityTable(others), budget=budget
+        measured={**known.measured, **then},
+        local_gates=out,
+        qualities=known.catalog.qualities,
+        quality=QualityTable(others),
+        budget=budget,
     )
 
 
