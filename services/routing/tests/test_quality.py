@@ -107,6 +107,17 @@ def test_the_leader_of_earlier_rounds_is_followed_and_failures_cost_as_much_as_t
     assert compare_latency(failing, seed=0).verdicts["fairlead"].not_allowed == 0
 
 
+def test_a_provider_that_often_fails_is_not_fast() -> None:
+    trace = [
+        each
+        for n in range(40)
+        for each in (measured(n, "a", 0.5 if n % 2 else None), measured(n, "b", 1.0), measured(n, "c", 9.0))
+    ]
+    verdicts = compare_latency(trace, seed=0).verdicts
+    for name in ("best single", "median history", "fairlead"):
+        assert verdicts[name].not_allowed == 0, name
+
+
 def test_a_trace_without_a_choice_is_refused() -> None:
     with pytest.raises(ValueError, match="no model was measured at two providers"):
         compare_latency([measured(n, "a", 1.0) for n in range(10)], seed=0)

@@ -5,7 +5,7 @@ leader: of many settings and of the simple pickers, the one whose picks have cos
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, product
 from typing import Final
 
@@ -89,10 +89,14 @@ def _picks(choices: "Sequence[_Choice]") -> dict[str, list[str]]:
 
 
 def _cost(choice: "_Choice", provider: str) -> float:
-    """Seconds of a pick; one that failed costs as much as the slowest answer."""
-    known = [seconds for seconds in choice.seconds.values() if seconds is not None]
+    """Seconds of a pick, as the history counts them."""
     seconds = choice.seconds[provider]
-    return max(known, default=0.0) if seconds is None else seconds
+    return _failed(list(choice.seconds.values())) or 0.0 if seconds is None else seconds
+
+
+def _failed(together: Sequence[float | None]) -> float | None:
+    """Seconds that a failure costs among these: its time and another's, the slowest of them; None = nobody answered."""
+    return max((2 * seconds for seconds in together if seconds is not None), default=None)
 
 
 def _picked(choice: "_Choice", expect: Expect) -> str:
@@ -114,6 +118,10 @@ def _choices(ordered: Sequence[Measurement]) -> list[_Choice]:
     groups: dict[tuple[float, str, str], list[Measurement]] = {}
     for each in ordered:
         groups.setdefault((each.round, each.region, each.model), []).append(each)
+    failed = {key: _failed([each.seconds for each in group]) for key, group in groups.items()}
+    for each in ordered:
+        if each.seconds is None:
+            each = replace(each, seconds=failed[each.round, each.region, each.model])
         history.setdefault((each.model, each.provider), []).append(each)
     found = []
     for (start, region, model), group in groups.items():
