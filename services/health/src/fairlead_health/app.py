@@ -33,6 +33,7 @@ from fairlead_health.alert_store import AlertStore
 from fairlead_health.api import HealthApi
 from fairlead_health.changes import settle
 from fairlead_health.delivery.courier import Courier
+from fairlead_health.delivery.groups import GroupStore
 from fairlead_health.delivery.senders import Sender
 from fairlead_health.delivery.store import DeliveryStore
 from fairlead_health.domain.notifiers import VARIABLE
@@ -120,16 +121,17 @@ async def wire(runtime: Runtime) -> None:
     answer(runtime.broker, ops.SET_MAINTENANCE, api.set_maintenance)
     answer(runtime.broker, ops.END_MAINTENANCE, api.end_maintenance)
     secrets = {name: value for name, value in os.environ.items() if VARIABLE.fullmatch(name)}
-    deliveries = DeliveryStore(runtime.database)
+    groups, deliveries = GroupStore(runtime.database), DeliveryStore(runtime.database)
     courier = Courier(
         runtime.publisher,
+        groups,
         deliveries,
         NotifierBook(alert_store),
         Sender(transport, secrets),
         DeliveryMetrics(runtime.registry),
     )
     consume(runtime.broker, HEALTH_ALERTS, courier.on_alert, in_flight=1)
-    notifiers = NotifierApi(alert_store, deliveries, providers, secrets, courier.attempt)
+    notifiers = NotifierApi(alert_store, deliveries, providers, secrets, courier.attempt, courier.regroup)
     _answer_notifiers(runtime.broker, notifiers)
     runtime.spawn(courier.run)
     found = IncidentApi(runtime.client, store, alert_store, providers)
@@ -148,7 +150,7 @@ async def wire(runtime: Runtime) -> None:
     runtime.spawn(prober.work)
     runtime.spawn(aggregator.run)
     runtime.spawn(drifts.run)
-    runtime.spawn(partial(keep_house, api, (windows.prune, results.prune, deliveries.prune)))
+    runtime.spawn(partial(keep_house, api, (windows.prune, results.prune, deliveries.prune, groups.prune)))
 
 
 def _answer_alerts(broker: NatsBroker, alerts: AlertApi, rules: RulesApi) -> None:

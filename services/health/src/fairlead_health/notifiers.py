@@ -16,12 +16,16 @@ from fairlead_health.delivery.senders import Outcome
 from fairlead_health.delivery.store import DeliveryStore
 from fairlead_health.domain.alerts import fingerprint
 from fairlead_health.domain.drift import WIRE_DRIFT
+from fairlead_health.domain.grouping import IDENTITY
+from fairlead_health.domain.messages import Notification, alone
 from fairlead_health.domain.notifiers import Notifiers, read
 
 SECTION: Final = "notifiers"
 TEST: Final = "notifier_test"
+LABELS: Final = frozenset((*IDENTITY, "severity", "service"))
+"""That alerts have whatever the rules say."""
 
-Attempting = Callable[[ops.AnyNotifier, AlertRaised], Awaitable[tuple[Outcome, ops.Attempt]]]
+Attempting = Callable[[ops.AnyNotifier, Notification], Awaitable[tuple[Outcome, ops.Attempt]]]
 
 
 class NotifierBook:
@@ -41,6 +45,7 @@ class NotifierApi:
     Args:
         secrets: the variables that can be referred to.
         attempt: sends now.
+        regroup: has what waits judged by the notifiers in force.
     """
 
     def __init__(
@@ -50,12 +55,14 @@ class NotifierApi:
         providers: tuple[str, ...],
         secrets: Mapping[str, str],
         attempt: Attempting,
+        regroup: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._log = log
         self._providers = providers
         self._secrets = secrets
         self._attempt = attempt
+        self._regroup = regroup
 
     async def notifiers(self, request: Empty) -> ops.Notifiers:
         """Those in force; references stay references."""
@@ -72,6 +79,7 @@ class NotifierApi:
         if row is None:
             text = f"version {request.replaces} is not in force any more; read the notifiers again"
             raise RpcError(409, "other_version", text)
+        await self._regroup()
         return _in_force(row)
 
     async def check_notifiers(self, request: ops.NotifiersIn) -> Checked:
@@ -88,8 +96,8 @@ class NotifierApi:
         ended = firing.model_copy(
             update={"status": AlertStatus.RESOLVED, "sequence": 2, "ends_at": firing.starts_at}
         )
-        _, fired = await self._attempt(notifier, firing)
-        _, resolved = await self._attempt(notifier, ended)
+        _, fired = await self._attempt(notifier, alone(firing))
+        _, resolved = await self._attempt(notifier, alone(ended))
         return ops.Tested(fired=fired, resolved=resolved)
 
     async def deliveries(self, request: ops.DeliveriesQuery) -> ops.Deliveries:
@@ -99,7 +107,8 @@ class NotifierApi:
     async def _read(self, request: ops.NotifiersIn) -> tuple[Notifiers, list[Problem]]:
         known = rules.in_force(await self._store.config(rules.SECTION)).rules
         names = {WIRE_DRIFT, *(rule.name for rule in known)}
-        return read(request.notifiers, self._providers, names, self._secrets)
+        labels = LABELS.union(*(rule.labels for rule in known))
+        return read(request.notifiers, self._providers, names, labels, self._secrets)
 
 
 def _in_force(row: RowMapping | None) -> ops.Notifiers:

@@ -8,15 +8,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from fairlead_common.bus.rpc import Empty, Operation
-from fairlead_common.events.alerts import Severity
+from fairlead_common.events.alerts import AlertStatus, Severity
 from fairlead_common.operations.alert_rules import Checked, Name
 from fairlead_common.operations.health import SERVICE
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
+EACH = "..."
+"""As the only name in ``group_by``: every alert by itself."""
+WEEK_S = 7 * 86_400
 
 
 class Notifier(BaseModel):
-    """What all notifiers have: which alerts they are told of."""
+    """What all notifiers have: which alerts they are told of, and how these are grouped."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,6 +29,20 @@ class Notifier(BaseModel):
     providers: tuple[str, ...] = Field(default=(), description="empty: all")
     alertnames: tuple[str, ...] = Field(default=(), description="empty: all")
     send_resolved: bool = True
+    group_by: tuple[str, ...] = Field(
+        default=("alertname",),
+        max_length=20,
+        description='labels; alerts with the same values are told together. []: all; ["..."]: each by itself',
+    )
+    group_wait_s: float = Field(
+        default=5, ge=0, le=3600, description="before the first notification of a group"
+    )
+    group_interval_s: float = Field(
+        default=60, ge=1, le=86_400, description="between notifications of changes"
+    )
+    repeat_interval_s: float | None = Field(
+        default=14_400, ge=1, le=WEEK_S, description="until what fires on is told again; null: never"
+    )
 
 
 class WebhookNotifier(Notifier):
@@ -37,7 +54,7 @@ class WebhookNotifier(Notifier):
 
 
 class PagerDutyNotifier(Notifier):
-    """PagerDuty's Events API, version 2: trigger, acknowledge and resolve one incident per episode."""
+    """PagerDuty's Events API, version 2: trigger, acknowledge and resolve one incident per group."""
 
     kind: Literal["pagerduty"]
     routing_key: str = Field(description="${NOTIFIER_...}: of an Events API v2 integration")
@@ -113,20 +130,30 @@ class DeliveriesQuery(BaseModel):
     limit: int = Field(default=100, ge=1, le=1000)
 
 
-class Delivery(BaseModel):
-    """One transition of one alert to one notifier. ``dead``: given up; a copy is among the dead letters."""
+class DeliveredAlert(BaseModel):
+    """An alert of a notification, at the transition that it was told at."""
 
-    id: int
-    notifier: str
     alert_id: str
     alertname: str
     provider: str
-    status: str = Field(description="of the alert: firing, acknowledged, resolved")
+    severity: Severity
+    status: AlertStatus
     sequence: int
+
+
+class Delivery(BaseModel):
+    """One notification of a group to one notifier. ``dead``: given up; copies are among the dead letters."""
+
+    id: int
+    notifier: str
+    group_key: str
+    group_labels: dict[str, str]
+    status: AlertStatus = Field(description="of the group: firing, acknowledged, resolved")
+    alerts: list[DeliveredAlert]
     state: Literal["waiting", "delivered", "dead"]
     created_at: AwareDatetime
     due_at: AwareDatetime = Field(description="of the next attempt, while it waits")
-    attempts: list[Attempt]
+    attempts: list[Attempt] = Field(description="each held all of these alerts")
 
 
 class Deliveries(BaseModel):

@@ -1,50 +1,58 @@
 """The queue of deliveries in Postgres, which is their log as well."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from fairlead_common.db.database import Database
 from fairlead_common.events.alerts import AlertRaised
-from fairlead_common.operations.notifiers import Attempt, DeliveriesQuery, Delivery
+from fairlead_common.operations.notifiers import Attempt, DeliveredAlert, DeliveriesQuery, Delivery
 from sqlalchemy import RowMapping
+
+from fairlead_health.domain.messages import Notification, alone
 
 CLAIMED_S: Final = 90
 """For so long nobody else tries; longer than any attempt, so that only a death makes a second one."""
 KEPT_DAYS: Final = 30
 
-ENQUEUE: Final = """
-INSERT INTO alert_delivery (notifier, alert_id, fingerprint, sequence, status, payload)
-SELECT wanted.name, :alert_id, :fingerprint, :sequence, CAST(:status AS text), CAST(:payload AS jsonb)
-FROM unnest(CAST(:names AS text[])) AS wanted (name)
-WHERE CAST(:status AS text) = 'firing' OR EXISTS (
-    SELECT FROM alert_delivery AS earlier WHERE earlier.notifier = wanted.name AND earlier.alert_id = :alert_id
-        AND earlier.status = 'firing')
-ON CONFLICT DO NOTHING RETURNING id
+READY: Final = """
+state = 'waiting' AND NOT EXISTS (
+    SELECT FROM alert_delivery AS earlier WHERE earlier.notifier = mine.notifier AND earlier.state = 'waiting'
+        AND coalesce(earlier.group_key, earlier.fingerprint) = coalesce(mine.group_key, mine.fingerprint)
+        AND earlier.id < mine.id)
 """
-"""Nobody is told of the end of what he was never told of."""
-CLAIM: Final = """
+"""In the order of the group's notifications: a resolution never overtakes what it resolves."""
+CLAIM: Final = f"""
 UPDATE alert_delivery SET due_at = now() + make_interval(secs => :claimed_s), claims = claims + 1 WHERE id IN (
-    SELECT id FROM alert_delivery AS mine WHERE state = 'waiting' AND due_at <= now() AND NOT EXISTS (
-        SELECT FROM alert_delivery AS earlier WHERE earlier.notifier = mine.notifier
-            AND earlier.fingerprint = mine.fingerprint AND earlier.state = 'waiting' AND earlier.sequence < mine.sequence)
+    SELECT id FROM alert_delivery AS mine WHERE due_at <= now() AND {READY}
     ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
 RETURNING id, notifier, payload, claims, jsonb_array_length(attempts) AS tried
 """
-"""In the order of the alert's transitions: a resolution never overtakes what it resolves."""
+NEXT: Final = f"""
+SELECT extract(epoch FROM least((SELECT min(due_at) FROM alert_group),
+    (SELECT min(due_at) FROM alert_delivery AS mine WHERE {READY})) - now()) AS due_in_s
+"""
 FINISH: Final = """
 UPDATE alert_delivery SET attempts = attempts || CAST(:attempt AS jsonb), state = :state,
     due_at = coalesce(CAST(:due_at AS timestamptz), due_at)
 WHERE id = :id AND claims = :claims
 """
 LIST: Final = """
-SELECT id, notifier, alert_id, payload->>'alertname' AS alertname, payload->>'provider' AS provider, status, sequence,
-    state, created_at, due_at, attempts
+SELECT id, notifier, payload, status, state, created_at, due_at, attempts
 FROM alert_delivery WHERE (CAST(:notifier AS text) IS NULL OR notifier = :notifier)
-    AND (CAST(:alert_id AS text) IS NULL OR alert_id = :alert_id) AND (CAST(:state AS text) IS NULL OR state = :state)
+    AND (CAST(:alert_id AS text) IS NULL OR alert_id = :alert_id
+        OR payload->'alerts' @> jsonb_build_array(jsonb_build_object('alert_id', CAST(:alert_id AS text))))
+    AND (CAST(:state AS text) IS NULL OR state = :state)
 ORDER BY id DESC LIMIT :limit
 """
+
+
+def notification_of(payload: Mapping[str, Any]) -> Notification:
+    """What a row tells of; rows from before alerts were grouped hold one alert."""
+    if "alerts" in payload:
+        return Notification.model_validate(payload)
+    return alone(AlertRaised.model_validate(payload))
 
 
 class DeliveryStore:
@@ -53,22 +61,14 @@ class DeliveryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def enqueue(self, alert: AlertRaised, names: Iterable[str]) -> int:
-        """Have ``alert`` delivered to these notifiers, each transition once; how many deliveries are new."""
-        rows = await self._database.fetch(
-            ENQUEUE,
-            names=list(names),
-            alert_id=alert.alert_id,
-            fingerprint=alert.fingerprint,
-            sequence=alert.sequence,
-            status=alert.status.value,
-            payload=alert.to_json().decode(),
-        )
-        return len(rows)
-
     async def claim(self, limit: int) -> list[RowMapping]:
         """Deliveries that are due, for this worker alone until ``CLAIMED_S`` from now."""
         return await self._database.fetch(CLAIM, claimed_s=CLAIMED_S, limit=limit)
+
+    async def next_due_in_s(self) -> float | None:
+        """Seconds until a group or a delivery is due; None: nothing waits."""
+        (row,) = await self._database.fetch(NEXT)
+        return None if row["due_in_s"] is None else float(row["due_in_s"])
 
     async def finish(
         self, claimed: RowMapping, attempt: Attempt, state: str, due_at: datetime | None = None
@@ -86,7 +86,7 @@ class DeliveryStore:
     async def deliveries(self, asked: DeliveriesQuery) -> list[Delivery]:
         """The log, newest first."""
         rows = await self._database.fetch(LIST, **asked.model_dump())
-        return [Delivery.model_validate(dict(row)) for row in rows]
+        return [_delivery(row) for row in rows]
 
     async def prune(self) -> None:
         """Forget what is old and over."""
@@ -94,3 +94,18 @@ class DeliveryStore:
             "DELETE FROM alert_delivery WHERE state <> 'waiting' AND created_at < now() - make_interval(days => :days)",
             days=KEPT_DAYS,
         )
+
+
+def _delivery(row: RowMapping) -> Delivery:
+    told = notification_of(row["payload"])
+    alerts = [
+        DeliveredAlert.model_validate(alert.model_dump(include=set(DeliveredAlert.model_fields)))
+        for alert in told.alerts
+    ]
+    columns = ("id", "notifier", "status", "state", "created_at", "due_at", "attempts")
+    return Delivery(
+        **{column: row[column] for column in columns},
+        group_key=told.group_key,
+        group_labels=told.group_labels,
+        alerts=alerts,
+    )

@@ -4,9 +4,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from fairlead_common.events.alerts import AlertRaised, AlertStatus
+from fairlead_common.events.alerts import AlertRaised
 from fairlead_common.operations.alert_rules import Problem
 from fairlead_common.operations.notifiers import (
+    EACH,
     AnyNotifier,
     AppriseNotifier,
     PagerDutyNotifier,
@@ -35,9 +36,14 @@ def read(
     raw: Sequence[Mapping[str, Any]],
     providers: Collection[str],
     alertnames: Collection[str],
+    labels: Collection[str],
     secrets: Mapping[str, str],
 ) -> tuple[Notifiers, list[Problem]]:
-    """The notifiers that can be read, and what is wrong; accept them only when nothing is."""
+    """The notifiers that can be read, and what is wrong; accept them only when nothing is.
+
+    Args:
+        labels: names of those that alerts have.
+    """
     found: list[AnyNotifier] = []
     problems: list[Problem] = []
     for position, each in enumerate(raw):
@@ -52,19 +58,13 @@ def read(
         found.append(notifier)
         problems += _unknown(where, "providers", notifier.providers, providers)
         problems += _unknown(where, "alertnames", notifier.alertnames, alertnames)
+        problems += _grouping(where, notifier, labels)
         problems += _secrets(where, notifier, secrets)
     return tuple(found), problems
 
 
 def wants(notifier: AnyNotifier, alert: AlertRaised) -> bool:
-    """Whether the notifier is told of this transition. Of a suppressed alert nobody is."""
-    match alert.status:
-        case AlertStatus.SUPPRESSED:
-            return False
-        case AlertStatus.ACKNOWLEDGED if notifier.kind != "pagerduty":
-            return False
-        case AlertStatus.RESOLVED if not notifier.send_resolved:
-            return False
+    """Whether the notifier is told of such alerts."""
     return (
         notifier.enabled
         and (not notifier.severities or alert.severity in notifier.severities)
@@ -103,6 +103,26 @@ def _unknown(where: str, key: str, names: Iterable[str], known: Collection[str])
             yield Problem(
                 where=f"{where}.{key}[{position}]", message=f"there is no '{name}'; there are {there}"
             )
+
+
+def _grouping(where: str, notifier: AnyNotifier, labels: Collection[str]) -> Iterator[Problem]:
+    names = notifier.group_by
+    if names != (EACH,):
+        yield from _unknown(where, "group_by", names, {*labels, EACH})
+    if EACH in names and len(names) > 1:
+        yield Problem(
+            where=f"{where}.group_by",
+            message=f"'{EACH}' tells of every alert by itself; give it alone, or only labels",
+        )
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem(where=f"{where}.group_by", message=f"'{name}' is given twice")
+    repeat_s = notifier.repeat_interval_s
+    if repeat_s is not None and repeat_s < notifier.group_interval_s:
+        yield Problem(
+            where=f"{where}.repeat_interval_s",
+            message=f"{repeat_s:g} is shorter than group_interval_s, {notifier.group_interval_s:g}; give at least"
+            " that, or null to tell of nothing again",
+        )
 
 
 def _secrets(where: str, notifier: AnyNotifier, secrets: Mapping[str, str]) -> Iterator[Problem]:
