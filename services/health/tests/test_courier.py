@@ -26,6 +26,7 @@ from prometheus_client import CollectorRegistry
 from services.health.tests.receiver import Receiver, receiver
 from services.health.tests.running import eventually
 from services.health.tests.test_grouping import A, F, R, alert
+from tests.support.waiting import until
 
 SECRETS = {"NOTIFIER_KEY": "key"}
 LONG: dict[str, Any] = {"group_wait_s": 3600, "group_interval_s": 3600, "repeat_interval_s": None}
@@ -48,25 +49,24 @@ async def arrive(database: Database, to: AnyNotifier, *alerts: AlertRaised) -> N
 
 
 @asynccontextmanager
-async def couriers(database: Database, nats_client: Client, count: int) -> AsyncIterator[None]:
-    """So many replicas deliver until the block ends."""
+async def couriers(database: Database, nats_client: Client, count: int = 1) -> AsyncIterator[Courier]:
+    """So many replicas deliver until the block ends; yields one of them."""
     transport = Http1Transport()
     sender = Sender(transport, SECRETS)
-    tasks = [
-        asyncio.create_task(
-            Courier(
-                JetStreamPublisher(nats_client.jetstream()),
-                GroupStore(database),
-                DeliveryStore(database),
-                NotifierBook(AlertStore(database)),
-                sender,
-                DeliveryMetrics(CollectorRegistry()),
-            ).run()
+    replicas = [
+        Courier(
+            JetStreamPublisher(nats_client.jetstream()),
+            GroupStore(database),
+            DeliveryStore(database),
+            NotifierBook(AlertStore(database)),
+            sender,
+            DeliveryMetrics(CollectorRegistry()),
         )
         for _ in range(count)
     ]
+    tasks = [asyncio.create_task(each.run()) for each in replicas]
     try:
-        yield
+        yield replicas[0]
     finally:
         for task in tasks:
             task.cancel()
@@ -96,9 +96,9 @@ async def test_an_outage_is_one_page_whoever_takes_part(database: Database, nats
         await put(database, to)
         outage = [alert(f"p{each:02}", F) for each in range(30)]
         await arrive(database, to, *outage)
-        async with couriers(database, nats_client, 3):
+        async with couriers(database, nats_client, 3) as courier:
             await put(database, pager(there, **{**LONG, "group_wait_s": 0}))
-            await GroupStore(database).look_again()
+            await courier.regroup()
             (page,) = await until_delivered(database, 1)
         assert sorted(each.provider for each in page.alerts) == [each.provider for each in outage]
         (body,) = there.bodies
@@ -123,10 +123,10 @@ async def test_transitions_from_before_there_were_groups_are_delivered_and_ended
                 payload=each.to_json().decode(),
                 state=state,
             )
-        async with couriers(database, nats_client, 1):
+        async with couriers(database, nats_client) as courier:
             await until_delivered(database, 2)
             await arrive(database, to, alert("told", R, 2), alert("waiting", R, 2))
-            await GroupStore(database).look_again()
+            await courier.regroup()
             log = await until_delivered(database, 4)
     assert [(each.status, [one.provider for one in each.alerts]) for each in log[:2]] == [
         (F, ["told"]),
@@ -150,13 +150,29 @@ async def test_what_comes_after_an_acknowledgement_is_an_incident_of_its_own(
         ]
         for told, happened in zip((1, 2, 3, 5), steps, strict=True):
             await arrive(database, to, *happened)
-            async with couriers(database, nats_client, 1):
+            async with couriers(database, nats_client):
                 await until_delivered(database, told)
     first, second = there.bodies[0]["dedup_key"], there.bodies[2]["dedup_key"]
     assert first != second
     assert keys(there)[:3] == [("trigger", first), ("acknowledge", first), ("trigger", second)]
     assert sorted(keys(there)[3:]) == sorted([("resolve", first), ("resolve", second)])
-    assert await database.fetch("SELECT FROM alert_group") == []
+    assert await database.fetch("SELECT id FROM alert_group") == []
+
+
+async def test_a_receiver_that_hangs_holds_nobody_else_up(database: Database, nats_client: Client) -> None:
+    async with receiver() as hung, receiver() as there:
+        hung.statuses = [0]
+        slow, to = pager(hung, name="slow", **QUICK), pager(there, **QUICK)
+        await put(database, slow, to)
+        await arrive(database, slow, alert("a", F))
+        async with couriers(database, nats_client) as courier:
+            await until(lambda: len(hung.bodies) == 1)
+            await arrive(database, to, alert("b", F))
+            await courier.regroup()
+            (delivered,) = await until_delivered(database, 1)
+            (waiting,) = await DeliveryStore(database).deliveries(DeliveriesQuery(notifier="slow"))
+    assert delivered.notifier == "pager"
+    assert (waiting.state, waiting.attempts) == ("waiting", [])
 
 
 async def test_what_one_group_tells_is_noted_and_queued_together_or_not_at_all(database: Database) -> None:

@@ -144,3 +144,36 @@ async def test_what_was_sent_when_the_process_was_killed_is_sent_again_under_the
             assert [each.alertname for each in delivery.alerts] == ["down"]
         assert pager.bodies[0] == pager.bodies[1]
         assert len(pager.bodies) == 2
+
+
+async def test_an_alert_that_waits_for_its_group_when_the_process_is_killed_is_told_once(
+    nats_url: str,
+    postgres_dsn: str,
+    database: Database,
+    nats_client: Client,
+    openai: Running,
+    observer: Observer,
+    tmp_path: Path,
+) -> None:
+    rpc, providers = RpcClient(nats_client), providers_file(tmp_path, openai=openai.url)
+    told = environment(nats_url, postgres_dsn, providers, "one")
+
+    async def waits() -> bool:
+        rows = await database.fetch("SELECT alert_id FROM alert_group_member WHERE waiting_since IS NOT NULL")
+        return len(rows) == 1
+
+    async with receiver() as hook:
+        notifier = {"name": "hook", "kind": "webhook", "url": hook.url}
+        waiting = {**notifier, "group_wait_s": 3600, "group_interval_s": 3600, "repeat_interval_s": None}
+        async with service_process("health", told, tmp_path / "one.log") as one:
+            await observer.until_status("openai", "healthy")
+            await put(rpc, waiting)
+            await fail(nats_client, openai)
+            await eventually(waits)
+            await one.kill()
+        assert hook.bodies == []
+        async with service_process("health", told, tmp_path / "two.log"):
+            await put(rpc, {**waiting, "group_wait_s": 0})
+            (delivery,) = await until_log(rpc, [("firing", "delivered", 1)])
+            assert [each.alertname for each in delivery.alerts] == ["down"]
+        assert hook.told == [("down", "firing")]

@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 AT_ONCE: Final = 8
 MAX_PAUSE_S: Final = 15.0
 """So late at most is noticed what another replica took from the bus and did not live to deliver."""
-AWAY_S: Final = 1.0
+BUSY_S: Final = 1.0
+"""While Postgres is away, or as many deliveries are made as can be."""
 MAX_ATTEMPTS: Final = 12
 """With the delays below: given up after half an hour."""
 MAX_DELAY_S: Final = 300.0
@@ -57,6 +58,7 @@ class Courier:
         self._sender = sender
         self._metrics = metrics
         self._news = asyncio.Event()
+        self._in_flight = 0
 
     async def on_alert(self, body: bytes, message: NatsMessage) -> None:
         """An alert was told on the bus: note it for whom it concerns."""
@@ -75,17 +77,18 @@ class Courier:
         self._news.set()
 
     async def run(self) -> None:
-        """Deliver what is due, for ever."""
-        while True:
-            self._news.clear()
-            try:
-                due_in_s = 0.0 if await self._work() else await self._store.next_due_in_s()
-            except Exception as error:
-                if not is_away(error):
-                    raise
-                logger.warning("deliveries wait: %s", type(error).__name__)
-                due_in_s = AWAY_S
-            await self._pause(due_in_s)
+        """Deliver what is due, for ever. A receiver that hangs holds nobody else up, while fewer than ``AT_ONCE`` do."""
+        async with asyncio.TaskGroup() as sending:
+            while True:
+                self._news.clear()
+                try:
+                    due_in_s = 0.0 if await self._work(sending) else await self._due_in_s()
+                except Exception as error:
+                    if not is_away(error):
+                        raise
+                    logger.warning("deliveries wait: %s", type(error).__name__)
+                    due_in_s = BUSY_S
+                await self._pause(due_in_s)
 
     async def attempt(self, notifier: AnyNotifier, told: Notification) -> tuple[Outcome, Attempt]:
         """Send now, and say what became of it."""
@@ -99,13 +102,31 @@ class Courier:
             duration_ms=round((time.perf_counter() - began) * 1000, 2),
         )
 
-    async def _work(self) -> bool:
-        """Judge a group and make some deliveries, those that are due; whether there were any."""
+    async def _work(self, sending: asyncio.TaskGroup) -> bool:
+        """Judge a group and begin some deliveries, those that are due; whether there were any."""
         looked = await self._groups.look(self._judge)
-        claimed = await self._store.claim(AT_ONCE)
+        claimed = await self._store.claim(AT_ONCE - self._in_flight)
         notifiers = await self._in_use() if claimed else {}
-        await asyncio.gather(*(self._deliver(each, notifiers) for each in claimed))
+        for each in claimed:
+            self._in_flight += 1
+            sending.create_task(self._sent(each, notifiers))
         return looked or bool(claimed)
+
+    async def _due_in_s(self) -> float | None:
+        """What is due while all hands are full waits for one of them."""
+        due_in_s = await self._store.next_due_in_s()
+        return BUSY_S if due_in_s is not None and self._in_flight == AT_ONCE else due_in_s
+
+    async def _sent(self, claimed: RowMapping, notifiers: Mapping[str, AnyNotifier]) -> None:
+        try:
+            await self._deliver(claimed, notifiers)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            logger.warning("a delivery is made again later: %s", type(error).__name__)
+        finally:
+            self._in_flight -= 1
+            self._news.set()
 
     async def _judge(self, notifier: str, group: Group, now: float) -> Look:
         """By the notifiers as they are once the group is claimed: who changes them has it claimed again."""
