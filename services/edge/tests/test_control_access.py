@@ -174,7 +174,12 @@ async def test_what_touches_all_workspaces_is_the_operators(tmp_path: Path) -> N
 UNUSABLE: tuple[tuple[str, str, Any, str], ...] = (
     ("POST", "/api/keys", {}, "body.name: Field required"),
     ("POST", "/api/keys", {"name": "", "role": "boss"}, "body.role: Input should be 'admin' or 'caller'"),
-    ("POST", "/api/keys", {"name": "k", "scope": 1}, "body.scope: Extra inputs are not permitted"),
+    (
+        "POST",
+        "/api/keys",
+        {"name": "k", "scope": 1},
+        "body.scope: there is no such field; known are expires_at",
+    ),
     ("POST", "/api/keys", {"name": "k", "expires_at": "2099-01-01T00:00:00"}, "body.expires_at: "),
     ("POST", "/api/keys", {"name": "k", "workspace_id": 10**12}, "body.workspace_id: "),
     ("POST", "/api/keys", {"name": "k", "workspace_id": 77}, "no workspace 77"),
@@ -183,7 +188,7 @@ UNUSABLE: tuple[tuple[str, str, Any, str], ...] = (
     ("POST", "/api/workspaces", {"name": "Not A Slug"}, "body.name: String should match pattern"),
     ("GET", "/api/workspaces/0", None, "path.workspace_id: "),
     ("GET", "/api/workspaces/x", None, "path.workspace_id: Input should be a valid integer"),
-    ("POST", "/api/workspaces", "{", "body.1: JSON decode error"),
+    ("POST", "/api/workspaces", "{", "body: no valid JSON at character 2: "),
     ("PUT", "/api/providers/models/nobody/m", {}, "'nobody' is not configured"),
     ("PUT", "/api/providers/models/openai/m", {"equivalent_models": ["none"]}, "equivalent_models: "),
     ("PUT", "/api/providers/models/openai/m", {"quality": 7}, "body.quality: "),

@@ -153,6 +153,11 @@ async def test_a_chain_that_lacks_what_the_primary_can_do_is_warned_about(
         put = rules(primary="openai/gpt-5.4-mini", chain=["mistral/mistral-embed", "anthropic"])
         warnings = (await fleet.rpc.call(ops.PUT_CONFIG, put)).warnings
         assert any("rules[0].chain[0]: mistral/mistral-embed lacks" in each for each in warnings)
+        lacking = [each for each in warnings if each.startswith("rules[0].chain[1]: ")]
+        assert len(lacking) == len({each.partition(" lack")[2] for each in lacking}), (
+            "one line for equal gaps"
+        )
+        assert any("anthropic/claude-haiku-4-5, " in each for each in lacking)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +223,9 @@ async def test_each_workspace_is_told_who_stands_in_for_it(
         assert figures.by_provider == {"anthropic": 1, "openai": 1}
         assert (figures.causes, figures.mean_time_to_detect_s) == ({"status_down": 2}, None)
         assert figures.providers is None, "comparison does not run here"
+        for provider, still_open in (("openai", 0), ("anthropic", 1)):
+            one = ops.AnalyticsQuery(workspace_id=named, provider=provider)
+            assert (await fleet.rpc.call(ops.ANALYTICS, one)).open_now == still_open
         one = ops.AnalyticsQuery(workspace_id=named, provider="openai", until=LONG_AGO)
         assert (await fleet.rpc.call(ops.ANALYTICS, one)).switched == 0
         assert figures.mean_time_to_recover_s == figures.longest_s == found_s(events[-1])

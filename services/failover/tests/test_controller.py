@@ -156,6 +156,8 @@ async def test_several_failing_models_take_their_provider_out(
         await fleet.say("openai", Status.HEALTHY)
         await fleet.until_gate("openai", "closed")
         await fleet.until_events("switched", "switched", "recovered", "recovered")
+        log = await fleet.rpc.call(ops.EVENTS, ops.EventsQuery(workspace_id=1, provider="openai"))
+        assert {each.from_target for each in log.events} >= {OPENAI, "openai/gpt-5.4-nano"}
 
 
 async def test_the_gate_follows_health(

@@ -64,6 +64,14 @@ def test_the_facts_above_are_the_whole_vocabulary() -> None:
             "at character 16: found no matching overload for '_==_' applied to '(int, string)'",
         ),
         ("request.tokens", "gives int, not a condition"),
+        (
+            "now.getHours('Europe/Berlinn') >= 8",
+            "at character 14: there is no time zone 'Europe/Berlinn'; did you mean Europe/Berlin",
+        ),
+        (
+            'request.stream\n&& now.getDayOfWeek("?") == 0',
+            'at line 2, character 21: there is no time zone "?"; zones are called as',
+        ),
         ("request.stream &&", "at character 18: Syntax error"),
         ("request.stream\n  && nosuch(1)", "at line 2, character 12: undeclared reference to 'nosuch'"),
         ("(" * 30 + "true" + ")" * 30, "nested more than"),
@@ -92,6 +100,18 @@ def test_what_cannot_be_used_is_refused_with_its_place(text: str, message: str) 
 )
 def test_conditions_over_every_kind_of_fact(text: str, wanted: bool) -> None:
     assert evaluate(parse(text), FACTS).true is wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "now.getHours('Europe/Berlin') >= 8",
+        "now.getHours('-02:30') >= 8 && now.getDayOfWeek(\"UTC\") > 0",
+        """request.user == "now.getHours('nowhere')" // now.getHours('nowhere')""",
+    ],
+)
+def test_zones_that_the_evaluator_knows_are_taken_and_nothing_else_is_held_for_one(text: str) -> None:
+    assert parse(text).text == text
 
 
 def test_what_is_unknown_is_not_true_and_says_why() -> None:

@@ -165,7 +165,7 @@ class FailoverApi:
             rows,
             since,
             until,
-            await self._store.open_now(request.workspace_id),
+            await self._store.open_now(request.workspace_id, request.provider),
             await self._rescues(request, since, until),
         )
 

@@ -101,10 +101,14 @@ def _lacking(place: str, first: Sequence[Target], then: Sequence[Target], catalo
     if not wanted:
         return []
     common = frozenset.intersection(*wanted)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for target in then:
+        if (found := _capabilities(target, catalog)) is not None and (lacks := common - found):
+            alike.setdefault(tuple(sorted(lacks)), []).append(str(target))
     return [
-        f"{place}: {target} lacks {', '.join(sorted(lacks))}, which the primary has; requests that need it pass it over"
-        for target in then
-        if (found := _capabilities(target, catalog)) is not None and (lacks := common - found)
+        f"{place}: {', '.join(who)} {'lacks' if len(who) == 1 else 'lack'} {', '.join(lacks)}, which the primary has;"
+        f" requests that need it pass {'it' if len(who) == 1 else 'them'} over"
+        for lacks, who in alike.items()
     ]
 
 

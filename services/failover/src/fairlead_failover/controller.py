@@ -267,7 +267,7 @@ class Controller:
         for each in moved:
             self._records[each.record.key] = each.record
         for record, switch in ((each.record, each.switch) for each in moved if each.changed):
-            logger.warning("%s: %s (%.0f%%): %s", record.key, record.state, record.share * 100, record.reason)
+            _log(record)
             told = None
             if switch is not None:
                 told = switch_to_snapshot(switch, self._out(), self._news.version + 1, record.reason)
@@ -277,7 +277,7 @@ class Controller:
         """The same for the gates of workspaces' own policies."""
         for each in moved:
             record = each.record
-            logger.warning("%s: %s (%.0f%%): %s", record.key, record.state, record.share * 100, record.reason)
+            _log(record)
             told = policy_switch(each, self._out(), self._news.version + 1)
             self._news.add(UnsavedGate(provider=record.key, gate=to_snapshot(record), switch=told))
 
@@ -305,6 +305,11 @@ def policy_or_none(data: bytes) -> PolicySnapshot | None:
     if "workspace_id" not in found or "drill_id" in found:
         return None
     return PolicySnapshot.model_validate_json(data)
+
+
+def _log(record: GateRecord) -> None:
+    level = logging.WARNING if record.state is GateState.OPEN else logging.INFO
+    logger.log(level, "%s: %s (%.0f%%): %s", record.key, record.state, record.share * 100, record.reason)
 
 
 def _concerns_edges(gate: FleetGate) -> bool:

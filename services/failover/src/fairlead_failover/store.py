@@ -142,20 +142,23 @@ class FailoverStore:
         """The newest lines of the log."""
         return await self._database.fetch(
             "SELECT event_id, workspace_id, kind, from_target, to_target, cause, occurred_at, down_s FROM failover_event"
-            " WHERE workspace_id = :id AND (CAST(:provider AS text) IS NULL OR :provider IN (from_target, to_target))"
+            " WHERE workspace_id = :id AND (CAST(:provider AS text) IS NULL"
+            " OR :provider IN (split_part(from_target, '/', 1), split_part(to_target, '/', 1)))"
             " ORDER BY occurred_at DESC, event_id DESC LIMIT :limit",
             id=workspace_id,
             provider=provider,
             limit=limit,
         )
 
-    async def open_now(self, workspace_id: int) -> int:
-        """How many of a workspace's switches nothing has ended yet."""
+    async def open_now(self, workspace_id: int, provider: str | None) -> int:
+        """How many of a workspace's switches, away from one provider or any, nothing has ended yet."""
         rows = await self._database.fetch(
             "SELECT count(DISTINCT from_target) AS n FROM failover_event AS switched WHERE kind = 'switched'"
             " AND workspace_id = :id AND NOT EXISTS (SELECT FROM failover_event"
-            " WHERE switched_event_id = switched.event_id)",
+            " WHERE switched_event_id = switched.event_id)"
+            " AND (CAST(:provider AS text) IS NULL OR split_part(from_target, '/', 1) = :provider)",
             id=workspace_id,
+            provider=provider,
         )
         found: int = rows[0]["n"]
         return found

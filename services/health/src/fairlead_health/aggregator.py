@@ -17,7 +17,7 @@ from typing import Final
 from fairlead_common.bus.frames import FrameReader, Heard
 from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.redelivery import is_away
-from fairlead_common.events.alerts import AlertRaised
+from fairlead_common.events.alerts import AlertRaised, AlertStatus
 from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished, Status
 from fairlead_common.ids import new_id, stamp
 from fairlead_common.leases import Held, Lease
@@ -31,7 +31,7 @@ from fairlead_health.actions import Actions
 from fairlead_health.alert_store import AlertStore
 from fairlead_health.changes import Changes
 from fairlead_health.domain.alerts import AlertRecord
-from fairlead_health.domain.pace import Pace, doubtful, interval_s
+from fairlead_health.domain.pace import UNWELL, Pace, doubtful, interval_s
 from fairlead_health.domain.raising import Surroundings, abandoned, alerted, orphaned
 from fairlead_health.domain.status import (
     MaintenanceSet,
@@ -227,7 +227,8 @@ class Aggregator:
         self._watches[provider] = watch
         if watch.record.sequence != before.record.sequence:
             was, record = before.record.status, watch.record
-            logger.warning("%s: %s -> %s: %s", provider, was, record.status, record.reason)
+            level = logging.WARNING if record.status in UNWELL else logging.INFO
+            logger.log(level, "%s: %s -> %s: %s", provider, was, record.status, record.reason)
             self._tell(provider, was, now)
         around = replace(
             self._around,
@@ -246,7 +247,8 @@ class Aggregator:
             self._teller.tell(_news(state_of(self._watches[provider], now, self._settings.scaling), previous))
 
     def _tell_alert(self, alert: AlertRaised) -> None:
-        logger.warning("alert %s of %s: %s", alert.alertname, alert.provider, alert.status)
+        level = logging.WARNING if alert.status is AlertStatus.FIRING else logging.INFO
+        logger.log(level, "alert %s of %s: %s", alert.alertname, alert.provider, alert.status)
         if alert.ends_at is None:
             self._open[alert.fingerprint] = alert
         else:

@@ -10,11 +10,14 @@ one evaluation each costs 1.6 us. Conditions that may fail are kept out of the l
 are evaluated one by one, as far as they stand before the first true one of the list.
 """
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
+from zoneinfo import available_timezones
 
 from cel_expr_python import cel
 
@@ -27,6 +30,9 @@ MAX_NESTING: Final = 24
 
 MAX_PARSED: Final = 4096
 """Expressions that are remembered."""
+
+ANY_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""Zones are tried on it."""
 
 
 class ExpressionError(ValueError):
@@ -107,6 +113,8 @@ _MEMBER: Final = re.compile(
     rf"({_TEXT.pattern})\s+in\s+((?:request\s*\.\s*)?[a-z_0-9]+)\b(?:\s*&&\s*\2\s*\[\s*\1\s*\])?"
 )
 """Asks for a key, and asks for its value only where it is there: neither can fail."""
+_ZONE: Final = re.compile(rf"{_TEXT.pattern}|//[^\n]*|\bget[A-Z]\w*\s*\(\s*(?P<zone>{_TEXT.pattern})\s*\)")
+"""Texts and comments are passed over, so that only the zone of a question of a time is found."""
 _FRAGILE: Final = re.compile(
     r"[/%\[]|\b(?:int|uint|double|timestamp|duration|bytes)\s*\(|\bget[A-Z]\w*\s*\(\s*['\"]"
 )
@@ -129,7 +137,7 @@ def parse(text: str) -> Expression:
     """Check ``text``. What was checked is remembered: a changed table has most of its conditions from the one before.
 
     Raises:
-        ExpressionError: too long, too deep, a syntax or type error, or not a condition.
+        ExpressionError: too long, too deep, a syntax or type error, not a condition, or a time zone nobody knows.
     """
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"the expression has {len(text)} characters; at most {MAX_LENGTH} are allowed")
@@ -143,6 +151,7 @@ def parse(text: str) -> Expression:
         raise ExpressionError(
             f"the expression gives {kind.name().lower()}, not a condition; compare it with something"
         )
+    _check_zones(text)
     facts = frozenset(_facts_of(_TEXT.sub("''", text)))
     return Expression(text, program, facts, _is_fragile(text))
 
@@ -157,6 +166,30 @@ def _compile(text: str) -> cel.Expression:
         return _ENVIRONMENT.compile(text)
     except RuntimeError as error:
         raise ExpressionError(_explained(str(error))) from None
+
+
+def _check_zones(text: str) -> None:
+    """A zone that is not known makes each evaluation fail: the condition would silently never be true."""
+    for match in _ZONE.finditer(text):
+        if (zone := match["zone"]) is None:
+            continue
+        asked = _ENVIRONMENT.compile(f"now.getHours({zone}) >= 0")
+        if _verdict(asked, _ENVIRONMENT.Activation({"now": ANY_TIME})).error is not None:
+            near = difflib.get_close_matches(zone.strip("'\""), sorted(available_timezones()), n=3)
+            hint = (
+                f"did you mean {', '.join(near)}?"
+                if near
+                else "zones are called as 'Europe/Berlin' or '+01:00'"
+            )
+            raise ExpressionError(
+                f"at {_position(text, match.start('zone'))}: there is no time zone {zone}; {hint}"
+            )
+
+
+def _position(text: str, offset: int) -> str:
+    line = text.count("\n", 0, offset) + 1
+    column = offset - text.rfind("\n", 0, offset)
+    return f"character {column}" if line == 1 else f"line {line}, character {column}"
 
 
 def _explained(message: str) -> str:

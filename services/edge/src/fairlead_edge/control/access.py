@@ -31,7 +31,10 @@ class WorkspaceIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$",
+        description="lower-case letters, digits, '_' and '-', beginning with a letter or digit, at most 50",
+    )
 
 
 class WorkspaceOut(BaseModel):

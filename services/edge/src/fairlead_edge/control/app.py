@@ -2,7 +2,6 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
 
 import asyncpg
 from fairlead_common.bus.redelivery import AWAY, is_away
@@ -31,6 +30,7 @@ from fairlead_edge.control import (
     replay,
     routing,
 )
+from fairlead_edge.control.problems import described
 
 logger = logging.getLogger(__name__)
 
@@ -110,9 +110,11 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    problems: list[Any] = list(error.errors()) if isinstance(error, RequestValidationError) else []
-    text = "; ".join(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in problems)
-    return error_answer(422, "invalid_request", text or str(error))
+    if not isinstance(error, RequestValidationError):
+        raise error
+    field = request.scope["route"].body_field
+    body = None if field is None else field.field_info.annotation
+    return error_answer(422, "invalid_request", described(error.errors(), body))
 
 
 async def _away(request: Request, error: Exception) -> JSONResponse:
