@@ -172,6 +172,19 @@ def test_what_is_silenced_later_stays_out_and_its_end_is_told() -> None:
     ]
 
 
+def test_what_was_silenced_before_it_was_told_keeps_no_group_open() -> None:
+    assert spoken(
+        notifier(),
+        (0, alert("a", F)),
+        (10, alert("b", F)),
+        (11, alert("b", S, 2)),
+        (20, alert("a", R, 2)),
+    ) == [
+        (5, F, (("a", F),)),
+        (65, R, (("a", R),)),
+    ]
+
+
 def test_a_pager_knows_at_once_that_somebody_looks_after_all_of_it_and_nobody_else_is_told() -> None:
     happenings = [
         (0.0, alert("a", F)),
