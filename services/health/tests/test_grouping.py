@@ -147,6 +147,13 @@ def test_what_fires_on_is_told_again(repeat: float | None, times: list[float]) -
     assert [each.at for each in found] == times
 
 
+def test_what_is_only_for_reading_is_not_told_again() -> None:
+    note = alert("a", F).model_copy(update={"severity": Severity.INFO})
+    assert [each.at for each in spoken(notifier(), (0, note), until=5000)] == [5.0]
+    with_one_that_calls = spoken(notifier(), (0, note), (0, alert("b", F)), until=1000)
+    assert [each.at for each in with_one_that_calls] == [5.0, 605.0]
+
+
 def test_what_somebody_looks_after_or_has_silenced_is_not_told_again() -> None:
     for status in (A, S):
         assert len(spoken(notifier(), (0, alert("a", F)), (10, alert("a", status, 2)), until=5000)) == 1

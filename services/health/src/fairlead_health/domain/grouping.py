@@ -1,7 +1,7 @@
 """Alerts grouped in time, as Alertmanager does: ``look(group, notifier, now)`` says what to tell and when to look next.
 
 The first notification of a group waits for ``group_wait_s``, changes for ``group_interval_s`` since the last one, and what
-fires on is told again after ``repeat_interval_s``. What has fired and resolved before anybody was told is not told at all.
+fires on is told again after ``repeat_interval_s``, unless all of it is only for reading (severity info). What has fired and resolved before anybody was told is not told at all.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from fairlead_common.events.alerts import AlertRaised, AlertStatus
+from fairlead_common.events.alerts import AlertRaised, AlertStatus, Severity
 from fairlead_common.operations.notifiers import EACH, AnyNotifier
 
 IDENTITY: Final = ("alertname", "kind", "provider")
@@ -191,8 +191,13 @@ def _due_at(group: Group, notifier: AnyNotifier) -> float | None:
             soonest = max(soonest, group.told_at + notifier.group_interval_s)
         due.append(soonest)
         due += [first for each in news if _acknowledges(each)]
-    fires = any(each.alert.status is AlertStatus.FIRING and each.told is not None for each in group.members)
-    if fires and group.told_at is not None and notifier.repeat_interval_s is not None:
+    calls_for_action = any(
+        each.alert.status is AlertStatus.FIRING
+        and each.alert.severity is not Severity.INFO
+        and each.told is not None
+        for each in group.members
+    )
+    if calls_for_action and group.told_at is not None and notifier.repeat_interval_s is not None:
         due.append(group.told_at + notifier.repeat_interval_s)
     return min(due, default=None)
 
