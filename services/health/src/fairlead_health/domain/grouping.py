@@ -1,7 +1,8 @@
 """Alerts grouped in time, as Alertmanager does: ``look(group, notifier, now)`` says what to tell and when to look next.
 
 The first notification of a group waits for ``group_wait_s``, changes for ``group_interval_s`` since the last one, and what
-fires on is told again after ``repeat_interval_s``, unless all of it is only for reading (severity info). What has fired and resolved before anybody was told is not told at all.
+fires on is told again after ``repeat_interval_s``, unless all of it is only for reading (severity info). What has fired
+and resolved before anybody was told is not told at all.
 """
 
 import hashlib
