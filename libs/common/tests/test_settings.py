@@ -23,7 +23,10 @@ def test_settings_are_read_from_the_environment() -> None:
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"FAIRLEAD_HTTP_PROT": "1"}, "FAIRLEAD_HTTP_PROT is not a setting"),
+        (
+            {"FAIRLEAD_HTTP_PROT": "1"},
+            "HTTP_PROT is not a setting of this process; did you mean FAIRLEAD_HTTP_PORT, ",
+        ),
         ({"FAIRLEAD_HTTP_PORT": "eighty"}, "FAIRLEAD_HTTP_PORT: "),
         ({"FAIRLEAD_LOG_LEVEL": "LOUD"}, "FAIRLEAD_LOG_LEVEL: "),
     ],

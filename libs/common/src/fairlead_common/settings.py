@@ -4,7 +4,8 @@ Every field is an environment variable ``FAIRLEAD_<FIELD>``; an unknown one is a
 is accepted and does nothing is worse than none.
 """
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -63,9 +64,17 @@ def _explain(cls: type[Settings], error: ValidationError) -> str:
         field = str(problem["loc"][0])
         variable = PREFIX + field.upper()
         if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-            known = ", ".join(PREFIX + name.upper() for name in cls.model_fields)
-            lines.append(f"{variable} is not a setting of this process; unset it, or use one of: {known}")
+            near = difflib.get_close_matches(field, cls.model_fields, n=3)
+            meant = f"did you mean {_variables(near)}? " if near else ""
+            known = _variables(cls.model_fields)
+            lines.append(
+                f"{variable} is not a setting of this process; {meant}unset it, or use one of: {known}"
+            )
         else:
             inside = "".join(f".{each}" for each in problem["loc"][1:])
             lines.append(f"{variable}{inside}: {problem['msg']}")
     return "; ".join(lines)
+
+
+def _variables(fields: Iterable[str]) -> str:
+    return ", ".join(PREFIX + field.upper() for field in fields)
