@@ -231,6 +231,18 @@ async def test_a_hold_of_a_model_ends_by_itself(
         assert (pinned.state, pinned.hold) == ("closed", "pin")
 
 
+async def test_a_hold_of_a_model_that_no_catalog_knows_holds_and_is_warned_about(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_controller("one")
+        assert (await fleet.hold("drain", "openai", MODEL)).warnings == []
+        (warning,) = (await fleet.hold("drain", "openai", "gpt-5.4-mimi")).warnings
+        assert "'openai/gpt-5.4-mimi' is not in the catalog" in warning
+        assert "did you mean openai/gpt-5.4-mini" in warning
+        await fleet.until_gate("openai/gpt-5.4-mimi", "open")
+
+
 async def test_the_controller_is_killed_and_another_goes_on_from_the_same_state(
     nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path
 ) -> None:

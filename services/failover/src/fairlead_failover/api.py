@@ -7,8 +7,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from fairlead_common.access import DEFAULT_WORKSPACE
 from fairlead_common.bus.rpc import Empty, RpcClient, RpcError, RpcUnavailable
 from fairlead_common.decisions.gate_records import HoldKind
+from fairlead_common.decisions.targets import Target
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import calls
@@ -25,7 +27,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fairlead_failover.acts import ACT_SUBJECT, Act
 from fairlead_failover.analytics import figures
-from fairlead_failover.checks import Refused, check
+from fairlead_failover.checks import Refused, check, meant
 from fairlead_failover.controller import JOB
 from fairlead_failover.dryrun import dry_run
 from fairlead_failover.news import FLEET_KEY
@@ -120,11 +122,20 @@ class FailoverApi:
         """Force a switch, drain, or pin, until a time."""
         until = ends_at(request, time.time())
         act = Act(key=request.key, kind=HoldKind(request.kind), until=until, reason=request.reason)
-        return await self._act(request.provider, act)
+        state = await self._act(request.provider, act)
+        return state.model_copy(update={"warnings": self._doubts(request)})
 
     async def release(self, request: ops.TargetIn) -> ops.FailoverState:
         """End a hold, or bring back by hand what is open."""
         return await self._act(request.provider, Act(key=request.key, kind=None, reason=request.reason))
+
+    def _doubts(self, request: ops.Hold) -> list[str]:
+        """Providers may have models that no catalog knows, so that a hold of one is none to refuse."""
+        catalog = self._catalog(DEFAULT_WORKSPACE)
+        if request.model is None or Target(request.provider, request.model) in catalog.entries:
+            return []
+        names = meant(request.key, catalog)
+        return [f"'{request.key}' is not in the catalog; the hold is for those who call it so; {names}"]
 
     async def _act(self, provider: str, act: Act) -> ops.FailoverState:
         if provider not in self._providers:

@@ -82,17 +82,15 @@ def _targets(name: str, place: str, catalog: Catalog, providers: frozenset[str])
     except UnknownModel:
         found = []
     if not found:
-        known = [str(target) for target in catalog.entries] + [
-            f"class:{each}" for entry in catalog.entries.values() for each in entry.classes
-        ]
-        near = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
-        hint = (
-            f"; did you mean {', '.join(near)}?"
-            if near
-            else "; GET /api/providers/models lists what there is"
-        )
-        raise Refused("unknown_model", f"{place}: '{name}' is not in the catalog{hint}")
+        raise Refused("unknown_model", f"{place}: '{name}' is not in the catalog; {meant(name, catalog)}")
     return found
+
+
+def meant(name: str, catalog: Catalog) -> str:
+    """What a name that the catalog does not know may stand for."""
+    classes = {f"class:{each}" for entry in catalog.entries.values() for each in entry.classes}
+    near = difflib.get_close_matches(name, sorted({str(target) for target in catalog.entries} | classes), n=3)
+    return f"did you mean {', '.join(near)}?" if near else "GET /api/providers/models lists what there is"
 
 
 def _lacking(place: str, first: Sequence[Target], then: Sequence[Target], catalog: Catalog) -> list[str]:

@@ -140,6 +140,9 @@ class FailoverState(BaseModel):
 
     controller: str | None = Field(description="the replica that decides now")
     gates: list[GateOut]
+    warnings: list[str] = Field(
+        default=[], description="what may not have been meant by the request just made"
+    )
 
 
 class TargetIn(BaseModel):
