@@ -177,6 +177,16 @@ async def test_the_documentation_loads_nothing_from_elsewhere(tmp_path: Path) ->
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "not_found")
 
 
+async def test_the_documentation_asks_for_a_key_to_try_any_operation_with(tmp_path: Path) -> None:
+    async with edge_here(tmp_path) as edge:
+        schema = (await edge.client(None).get("/api/openapi.json")).json()
+    (name,) = schema["components"]["securitySchemes"]
+    assert schema["components"]["securitySchemes"][name]["scheme"] == "bearer"
+    operations = [each for path in schema["paths"].values() for each in path.values()]
+    assert operations
+    assert all(each["security"] == [{name: []}] for each in operations)
+
+
 async def test_liveness_readiness_and_metrics_need_no_key(tmp_path: Path) -> None:
     async with edge_here(tmp_path) as edge:
         client = edge.client(None)

@@ -6,9 +6,10 @@ from http import HTTPStatus
 import asyncpg
 from fairlead_common.bus.redelivery import AWAY, is_away
 from fairlead_common.bus.rpc import RpcError, RpcUnavailable
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
@@ -42,6 +43,12 @@ CODES = {
     409: "conflict",
     422: "invalid_request",
 }
+KEY = HTTPBearer(
+    scheme_name="api_key",
+    description="A key with the role admin. `fairlead up` keeps one in the file `api-key` of its data folder.",
+    auto_error=False,
+)
+"""For the documentation; the front has checked the key before a request comes here."""
 ROUTERS = (
     alerts,
     live,
@@ -72,7 +79,7 @@ def build() -> FastAPI:
     app.state.live = live.LiveStreams()
     docs.serve(app)
     for module in ROUTERS:
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Security(KEY)])
     app.add_exception_handler(RpcError, _rpc_error)
     app.add_exception_handler(RpcUnavailable, _rpc_unavailable)
     app.add_exception_handler(HTTPException, _http_error)
