@@ -21,6 +21,12 @@ def test_an_outage_is_timed_from_its_beginning_and_its_recovery_from_its_end() -
     assert found.recovered_s == pytest.approx(3.0)
 
 
+def test_a_recovery_from_the_outage_before_is_none_of_this_one() -> None:
+    earlier = said(1.2, "failover.recovered.1", to_target="openai", switched_event_id="of an earlier one")
+    (found,) = measure(outage(more=[said(0.5, "failover.switched.1", from_target="openai"), earlier])).outages
+    assert found.recovered_s == pytest.approx(3.0)
+
+
 def test_propagation_counts_from_the_fifth_failure_in_a_row_to_each_edges_last_regular_attempt() -> None:
     (found,) = measure(outage()).outages
     assert found.propagation_ms == pytest.approx((0.0, 0.0, 100.0), abs=0.01)

@@ -70,7 +70,7 @@ def outages(seen: Seen) -> Iterable[Outage]:
         regular = [each for each in tried if each.reason not in TRIALS]
         until = min(ended, _first_return(seen.heard, provider, began))
         decided = _first(moved.switched, provider, began, following)
-        back = _first(moved.recovered, provider, began, following)
+        back = _first(moved.recovered, provider, began if decided is None else decided, following)
         before = max((end for name, _, end in found[:position] if name == provider), default=-math.inf)
         known = [each for each in regular if each.ended >= before and each.began < until]
         during = [each.began - began for each in known if each.began >= began]
