@@ -39,6 +39,7 @@ FACTS: dict[str, set[str]] = {
 }
 BUCKET_OWNERS: dict[str, set[str]] = {
     "access": {"edge"},
+    "budgets": {"edge"},
     "catalog": {"edge"},
     "provider-status": {"health"},
     "alerts-active": {"health"},

@@ -74,6 +74,7 @@ def test_only_the_owner_publishes(subject: str, owners: set[str]) -> None:
         ("performance", "comparison"),
         ("catalog", "edge"),
         ("access", "edge"),
+        ("budgets", "edge"),
     ],
 )
 def test_only_the_owner_writes_a_bucket(bucket: str, owner: str) -> None:

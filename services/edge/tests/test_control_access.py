@@ -11,11 +11,14 @@ import pytest
 from fairlead_common.decisions.targets import Target
 from fairlead_common.events.comparison import ModelPerformance, ProviderPerformance
 from fairlead_common.ids import utc_now
+from fairlead_common.snapshots.budgets import BudgetsSnapshot
+from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_models.catalog import file
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.workspaces import Catalogs
 from fairlead_simulator.testing import Running
+from nats.aio.client import Client
 
 from tests.support.edge import ADMIN, CALLER, OTHER, RunningEdge, edge_here, put_snapshot, spec_of, store_keys
 from tests.support.postgres_proxy import postgres_proxy
@@ -385,3 +388,21 @@ async def test_settings_that_make_no_sense_and_those_of_others_are_refused(edge:
     assert (await other.get("/api/workspaces/1/settings")).status_code == 404
     assert (await other.put("/api/workspaces/1/settings", json={})).status_code == 404
     assert (await edge.client().get("/api/workspaces/77/settings")).status_code == 404
+
+
+async def test_limits_of_workspaces_are_published_apart_from_keys(
+    edge: RunningEdge, nats_client: Client
+) -> None:
+    following = SnapshotFollower("budgets", BudgetsSnapshot.model_validate_json)
+    job = asyncio.create_task(following.follow(nats_client))
+
+    def told() -> dict[int, float | None] | None:
+        found = following.get("workspaces")
+        return None if found is None else {number: each.daily_usd for number, each in found.budgets.items()}
+
+    await until(lambda: told() == {})
+    for budget, expected in (({"daily_usd": 2.5}, {2: 2.5}), (None, {})):
+        settings = {"budget": budget}
+        assert (await edge.client(OTHER).put("/api/workspaces/2/settings", json=settings)).status_code == 200
+        await until(lambda expected=expected: told() == expected)  # type: ignore[misc]
+    job.cancel()

@@ -5,14 +5,17 @@ from collections.abc import Callable
 
 import orjson
 import pytest
+from fairlead_common.access import BudgetSettings
 from fairlead_common.bus.rpc import RpcClient, RpcError
 from fairlead_common.events.comparison import ModelPerformance, ProviderPerformance
 from fairlead_common.events.health import ProviderStatus, Status
 from fairlead_common.ids import utc_now
 from fairlead_common.operations import routing as rules
 from fairlead_common.operations import routing_decide as ops
+from fairlead_common.snapshots.budgets import BudgetsSnapshot
 from fairlead_common.snapshots.failover import PolicySnapshot
 from fairlead_common.snapshots.publisher import SnapshotPublisher
+from fairlead_common.snapshots.spend import SpendSnapshot
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import built_in
 from fairlead_models.catalog.workspaces import ALL
@@ -54,6 +57,14 @@ class Asker:
     async def put(self, bucket: str, key: str, value: object) -> None:
         data = value if isinstance(value, bytes) else value.model_dump_json().encode()  # type: ignore[attr-defined]
         await SnapshotPublisher(self.client, bucket).put(key, data)
+
+    async def budget(self, **limits: object) -> None:
+        budgets = {1: BudgetSettings.model_validate(limits)} if limits else {}
+        await self.put("budgets", "workspaces", BudgetsSnapshot(budgets=budgets))
+
+    async def spent(self, usd: float) -> None:
+        record = {"workspace_id": 1, "day": utc_now().date(), "day_usd": usd, "month_usd": usd, "counted": {}}
+        await self.put("spend", "1", SpendSnapshot.model_validate(record))
 
     async def status(self, provider: str, found: Status, region: str | None = None) -> None:
         state = ProviderStatus(
@@ -110,3 +121,27 @@ async def test_what_cannot_be_decided_is_refused_with_the_reason(
         with pytest.raises(RpcError, match="lacks flying") as refused:
             await asker.decide(MINI, needs=["flying"])
         assert refused.value.status == 400
+
+
+async def test_the_budget_of_the_workspace_counts_as_far_as_it_is_recorded(
+    nats_url: str, postgres_dsn: str, asker: Asker
+) -> None:
+    async with running(nats_url, postgres_dsn):
+        assert (await asker.until(lambda found: True)).not_considered == [*ops.OF_EDGES, "budget"]
+        await asker.budget(monthly_usd=10.0, when_spent="cheapest")
+        await asker.rule("poor", "cost", when="budget.remaining_share < 0.25")
+        found = await asker.until(
+            lambda found: found.table_version == 1 and "budget" not in found.not_considered
+        )
+        assert (found.rule, found.not_considered) == (None, [*ops.OF_EDGES])
+        await asker.spent(8.0)
+        poor = await asker.until(lambda found: found.rule == "poor")
+        await asker.spent(10.0)
+        await asker.until(lambda found: (found.rule, found.strategy) == ("poor", "cheapest"))
+        assert poor.strategy == "cost"
+        await asker.budget(monthly_usd=10.0)
+        with pytest.raises(RpcError, match="budget of workspace 1 is spent") as refused:
+            await asker.until(lambda found: False)
+        assert (refused.value.status, refused.value.code) == (402, "budget_spent")
+        await asker.budget()
+        await asker.until(lambda found: found.rule is None)

@@ -34,6 +34,7 @@ from fairlead_common.events.event import Event
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished
 from fairlead_common.operations.alert_rules import Rules
+from fairlead_common.snapshots.budgets import BudgetsSnapshot
 from fairlead_common.snapshots.drills import LiveDrill
 from fairlead_common.snapshots.failover import FleetSnapshot, PolicySnapshot
 from fairlead_common.snapshots.predictor import PredictorSnapshot
@@ -72,6 +73,7 @@ VALUES: Final[dict[tuple[str, str], type[BaseModel] | None]] = {
     ("performance", "{provider}"): ProviderPerformance,
     ("catalog", "models"): None,
     ("access", "keys"): AccessSnapshot,
+    ("budgets", "workspaces"): BudgetsSnapshot,
     ("alerts-active", "{fingerprint}"): AlertRaised,
     ("alerting", "rules"): Rules,
     ("leases", "{job}"): None,

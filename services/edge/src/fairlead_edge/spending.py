@@ -77,22 +77,17 @@ class Spending:
 
     def spent(self, workspace_id: int, now: float) -> Spent:
         """In the day and in the month of ``now`` (Unix seconds), with what is reserved."""
-        day = day_of(now)
-        month = month_of(day)
         today_usd = month_usd = 0.0
         if (own := self._own.get(workspace_id)) is not None:
             today_usd = own.reserved_usd + own.of_days(now, now + 1)
-            month_usd = own.reserved_usd + own.of_days(*month)
+            month_usd = own.reserved_usd + own.of_days(*month_of(day_of(now)))
         if (found := self._recorded.get(workspace_id)) is not None:
-            recorded = (found.day - _EPOCH).days
-            today_usd += found.day_usd if recorded == day else 0.0
-            month_usd += found.month_usd if month_of(recorded) == month else 0.0
+            recorded = found.spent(now)
+            today_usd += recorded.today_usd
+            month_usd += recorded.month_usd
         return Spent(today_usd, month_usd)
 
     def unpriced_calls(self, workspace_id: int) -> int:
         """Calls of the recorded month whose cost is unknown."""
         found = self._recorded.get(workspace_id)
         return 0 if found is None else found.unpriced_calls
-
-
-_EPOCH = datetime(1970, 1, 1).date()  # noqa: DTZ001 - a date has no zone

@@ -98,6 +98,7 @@ def _wire_decisions(runtime: Runtime, catalog: CatalogNow, known: Known) -> None
             now.candidates,
             known.view(workspace_id, now),
             known.learned(workspace_id),
+            decide_ops.OF_EDGES if known.knows_budgets else (*decide_ops.OF_EDGES, "budget"),
         )
 
     answer(runtime.broker, decide_ops.DECIDE, DecideApi(situation, time.time).decide)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fairlead_common.bus.rpc import RpcError
+from fairlead_common.decisions.budgets import refusal
 from fairlead_common.decisions.clusters import ClusterTable, Prediction
 from fairlead_common.decisions.plan import FleetView, NoCapacity
 from fairlead_common.decisions.policies import CompiledPolicy
@@ -22,6 +23,8 @@ class Situation(NamedTuple):
     resolve: Resolve
     view: FleetView
     learned: ClusterTable | None
+    unknown: tuple[ops.Unconsidered, ...] = ops.OF_EDGES
+    """What the view cannot hold."""
 
 
 class DecideApi:
@@ -45,7 +48,9 @@ class DecideApi:
         request = query.request.request(query.workspace_id, learned, self._turn)
         draw = random.random()  # noqa: S311 - spreads load, and guards no secret
         try:
-            plan = make_plan(now.table, now.policy, request, now.resolve, now.view, self._clock(), draw)
+            plan = refusal(now.view.budget, query.workspace_id) or make_plan(
+                now.table, now.policy, request, now.resolve, now.view, self._clock(), draw
+            )
         except LookupError as error:
             raise RpcError(404, "unknown_model", str(error)) from error
         if isinstance(plan, NoCapacity):
@@ -60,4 +65,5 @@ class DecideApi:
             table_version=plan.table_version,
             draw=draw,
             probability=plan.choice.probability if plan.choice is not None else None,
+            not_considered=list(now.unknown),
         )

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 
+from fairlead_common.decisions.budgets import Spent, budget_of
 from fairlead_common.decisions.clusters import ClusterTable
-from fairlead_common.decisions.plan import FleetView
+from fairlead_common.decisions.plan import Budget, FleetView
 from fairlead_common.decisions.policies import CompiledPolicy
 from fairlead_common.decisions.quality import NO_SCORES, QualityTable
 from fairlead_common.decisions.strategies import Score
@@ -13,10 +14,12 @@ from fairlead_common.decisions.targets import Measured, Target
 from fairlead_common.events.comparison import ProviderPerformance
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.snapshots import decoded
+from fairlead_common.snapshots.budgets import BudgetsSnapshot
 from fairlead_common.snapshots.failover import FleetSnapshot
 from fairlead_common.snapshots.follower import SnapshotFollower
 from fairlead_common.snapshots.gates import NO_GATES, NO_POLICY_GATES, Gates, gates_of
 from fairlead_common.snapshots.performance import measured_of
+from fairlead_common.snapshots.spend import SpendSnapshot
 from fairlead_models.catalog.catalog import Catalog
 from nats.aio.client import Client
 
@@ -51,6 +54,8 @@ class Known:
             "provider-status", ProviderStatus.model_validate_json, on_change=self._status_changed
         )
         self._predictor = SnapshotFollower("predictor", decoded.predictor, on_change=self._predictor_changed)
+        self._budgets = SnapshotFollower("budgets", BudgetsSnapshot.model_validate_json)
+        self._spend = SnapshotFollower("spend", SpendSnapshot.model_validate_json)
 
     def jobs(self, client: Client) -> list[Callable[[], Coroutine[object, object, None]]]:
         """Endless jobs that keep it current."""
@@ -61,6 +66,8 @@ class Known:
             self._quality,
             self._provider_status,
             self._predictor,
+            self._budgets,
+            self._spend,
         )
         return [partial(follower.follow, client) for follower in followers]
 
@@ -81,9 +88,23 @@ class Known:
         """Its learned table."""
         return self._learned.get(workspace_id)
 
+    @property
+    def knows_budgets(self) -> bool:
+        """Whether both the limits and the fleet's record of spending are there."""
+        return "workspaces" in self._budgets and self._spend.synced.is_set()
+
+    def budget(self, workspace_id: int, now: float) -> Budget | None:
+        """What is left of a workspace's budget, by the fleet's record; None = it has none, or is not known."""
+        settings = self._budgets["workspaces"].budgets.get(workspace_id) if self.knows_budgets else None
+        if settings is None:
+            return None
+        found = self._spend.get(str(workspace_id))
+        return budget_of(settings.limits, Spent() if found is None else found.spent(now), now)
+
     def view(self, workspace_id: int, catalog: Catalog) -> FleetView:
-        """What the fleet knows; budgets, rate limits, load and breakers of a single edge are not in it."""
-        self._gates = self._gates.at(self._clock())
+        """What the fleet knows; rate limits, load, breakers and prompt caches of a single edge are not in it."""
+        now = self._clock()
+        self._gates = self._gates.at(now)
         return FleetView(
             status=self._status,
             fleet_gates=self._gates.providers,
@@ -94,6 +115,7 @@ class Known:
             qualities=catalog.qualities,
             regions=self._regions,
             quality=self.scores(workspace_id),
+            budget=self.budget(workspace_id, now),
         )
 
     def _routes_changed(self, key: str) -> None:

@@ -76,11 +76,11 @@ class Role:
 ROLES: Final = (
     Role(
         "edge",
-        "serves callers from snapshots, reports calls, publishes access and catalog",
+        "serves callers from snapshots, reports calls, publishes access, budgets and catalog",
         publishes=(CALLS, DRIFT),
         hears=(STATUS, ALERTS),
         replays=("STATUS", "ALERTS"),
-        owns=("access", "catalog"),
+        owns=("access", "budgets", "catalog"),
         follows=(
             "access",
             "catalog",
@@ -121,7 +121,16 @@ ROLES: Final = (
         hears=(STATUS, PERFORMANCE, CALLS),
         consumes=(ROUTING_RESULTS,),
         owns=("routes", "quality", "predictor"),
-        follows=("provider-status", "performance", "routes", "catalog", "quality", "failover"),
+        follows=(
+            "provider-status",
+            "performance",
+            "routes",
+            "catalog",
+            "quality",
+            "failover",
+            "budgets",
+            "spend",
+        ),
         asks=("comparison",),
         requests=("rpc.failover.versions",),
     ),

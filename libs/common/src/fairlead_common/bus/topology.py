@@ -119,6 +119,7 @@ BUCKETS: Final = (
     Bucket("performance", "measured performance, from comparison; key: provider"),
     Bucket("catalog", "models, mappings and prices, from the edge; key: models"),
     Bucket("access", "workspaces and hashed API keys, from the edge; key: keys"),
+    Bucket("budgets", "what workspaces may spend, from the edge; key: workspaces"),
     Bucket("alerts-active", "alerts that are firing now, from health; key: fingerprint"),
     Bucket("alerting", "alert rules in force, from health; key: rules"),
     Bucket("leases", "who owns which single-owner job now; key: job"),

@@ -1,6 +1,6 @@
 """Where a request would go, asked over the bus: for programs that call providers themselves, and for people."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,6 +55,17 @@ class DecideQuery(BaseModel):
     request: Features
 
 
+Unconsidered = Literal["load", "rate_limits", "edge_breakers", "prompt_caches", "unrecorded_spend", "budget"]
+OF_EDGES: Final[tuple[Unconsidered, ...]] = (
+    "load",
+    "rate_limits",
+    "edge_breakers",
+    "prompt_caches",
+    "unrecorded_spend",
+)
+"""What only an edge knows."""
+
+
 class Decided(BaseModel):
     """Whom to ask. It is not kept: what becomes of it is the asker's."""
 
@@ -67,6 +78,12 @@ class Decided(BaseModel):
     draw: float = Field(description="the chance in it: the same one gives the same decision again")
     probability: float | None = Field(
         description="of the target, over all draws; null: not computed for the strategy"
+    )
+    not_considered: list[Unconsidered] = Field(
+        default=[],
+        description="what an edge would look at as well, so that its choice may be another: the calls it has under way"
+        " (load), what providers told it of their rate limits, its own breakers, what it knows to be in prompt caches, what"
+        " calls cost that are not recorded yet (unrecorded_spend); budget: not known here yet",
     )
 
 

@@ -1,4 +1,4 @@
-"""Makes the catalog from its sources, and publishes the ``access`` and ``catalog`` snapshots."""
+"""Makes the catalog from its sources, and publishes the ``access``, ``budgets`` and ``catalog`` snapshots."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 from fairlead_common.access import DEFAULT_WORKSPACE
 from fairlead_common.decisions.targets import Target
+from fairlead_common.snapshots.budgets import budgets_of
 from fairlead_common.snapshots.publisher import SnapshotPublisher
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import Entry, built_in, declared, overridden
@@ -68,11 +69,14 @@ class AccessAndCatalog:
         self._store = store
         self._source = source
         self._access = SnapshotPublisher(client, "access")
+        self._budgets = SnapshotPublisher(client, "budgets")
         self._catalogs = SnapshotPublisher(client, "catalog")
 
     async def publish(self) -> None:
-        """Put both, if they changed."""
-        await self._access.put("keys", await self._store.access())
+        """Put them, if they changed."""
+        access = await self._store.access()
+        await self._access.put("keys", access)
+        await self._budgets.put("workspaces", budgets_of(access))
         made = await self._source.made()
         values = {ALL: made.shared.to_snapshot()}
         values |= {f"{OWN}{workspace_id}": own_snapshot(each) for workspace_id, each in made.own.items()}
