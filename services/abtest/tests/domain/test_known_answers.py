@@ -119,3 +119,9 @@ def test_wilson_agrees_with_the_textbook() -> None:
         (0.2553, 0.3662), abs=1e-4
     )  # Newcombe 1998, table I, method 3
     assert wilson(0, 20, 0.05) == pytest.approx((0.0, 0.1611), abs=1e-4)
+
+
+@pytest.mark.parametrize("total", [1, 20, 60, 644])
+def test_wilson_holds_a_share_of_none_and_of_all(total: int) -> None:
+    assert wilson(0, total, 0.05)[0] == 0.0
+    assert wilson(total, total, 0.05)[1] == 1.0

@@ -19,12 +19,12 @@ MAX_RESAMPLES: Final = 2000
 
 
 def wilson(successes: int, total: int, alpha: float) -> tuple[float, float]:
-    """Interval of level 1 - alpha for a share (Wilson 1927). ``total`` at least 1."""
+    """Interval of level 1 - alpha for a share (Wilson 1927); holds it also after rounding. ``total`` at least 1."""
     z = normal_quantile(1 - alpha / 2)
     share = successes / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
 def quantile_interval(values: Sequence[float], q: float, alpha: float) -> tuple[float, float] | None:

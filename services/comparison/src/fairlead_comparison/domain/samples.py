@@ -74,11 +74,11 @@ class Proportion:
         return self.n / self.effect
 
     def limits(self, alpha: float) -> Limits:
-        """Wilson's score interval without continuity correction."""
+        """Wilson's score interval without continuity correction, which holds the share also after rounding."""
         z, n, p = normal_quantile(1 - alpha / 2), self.effective_n, self.value
         centre = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return Limits(max(0.0, centre - half), min(1.0, centre + half))
+        return Limits(max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
 
 
 @dataclass(frozen=True, slots=True)
