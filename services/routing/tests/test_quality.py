@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 from fairlead_routing.quality.evaluation import Cases, judge
-from fairlead_routing.quality.latency import Measurement, compare_latency, recent_quantile
+from fairlead_routing.quality.latency import (
+    EACH_ROUND,
+    ONE_PER_MODEL,
+    OTHER_ROUNDS,
+    Measurement,
+    compare_latency,
+    recent_quantile,
+)
 from fairlead_routing.quality.outcomes import Outcomes, compare
 from fairlead_routing.quality.predictors import Factors, TaskMeans, Training
 
@@ -116,6 +123,24 @@ def test_a_provider_that_often_fails_is_not_fast() -> None:
     verdicts = compare_latency(trace, seed=0).verdicts
     for name in ("best single", "median history", "fairlead"):
         assert verdicts[name].not_allowed == 0, name
+
+
+def test_oracles_bound_what_pickers_can_reach() -> None:
+    """Each region has a best provider of its own."""
+    rng = np.random.default_rng(1)
+    trace = [
+        measured(n, provider, seconds + float(rng.exponential(0.5)), region)
+        for n in range(80)
+        for region, a, b in (("eu", 1.0, 2.0), ("us", 2.0, 1.2))
+        for provider, seconds in (("a", a), ("b", b), ("c", 4.0))
+    ]
+    verdicts = compare_latency(trace, seed=0).verdicts
+    regrets = {name: each.regret.value for name, each in verdicts.items()}
+    assert regrets[EACH_ROUND] == min(regrets.values()) < 0
+    assert verdicts[EACH_ROUND].eps_optimal.value == 1.0
+    assert regrets[OTHER_ROUNDS] == pytest.approx(0.0), "the level of the days is all that counts here"
+    assert regrets[ONE_PER_MODEL] > 0.3, "one of the regions gets the wrong one"
+    assert regrets[EACH_ROUND] < regrets[OTHER_ROUNDS] <= regrets["fairlead"] + 1e-9
 
 
 def test_a_trace_without_a_choice_is_refused() -> None:

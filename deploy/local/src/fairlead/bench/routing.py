@@ -56,13 +56,13 @@ def _say(terminal: Terminal, report: Report) -> None:
         "difference worth eps (left out of the rates)"
     )
     terminal.say(
-        f"  {'':<15}{'eps-optimal contexts':<24}{'eps-optimal picks':<24}{'mean regret':<28}{'of oracle':<12}"
+        f"  {'':<23}{'eps-optimal contexts':<24}{'eps-optimal picks':<24}{'mean regret':<28}{'of oracle':<12}"
         "not allowed"
     )
     for name, verdict in sorted(report.verdicts.items(), key=lambda item: item[1].regret.value):
         regret = f"{verdict.regret.value:.4f} [{verdict.regret.low:.4f}, {verdict.regret.high:.4f}]"
         terminal.say(
-            f"  {name:<15}{_percent(verdict.eps_optimal):<24}{_percent(verdict.optimal_picks):<24}{regret:<28}"
+            f"  {name:<23}{_percent(verdict.eps_optimal):<24}{_percent(verdict.optimal_picks):<24}{regret:<28}"
             f"{100 * verdict.of_oracle.value:<12.1f}{verdict.not_allowed}"
         )
     for (policy, baseline), gain in report.gains.items():

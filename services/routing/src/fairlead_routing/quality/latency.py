@@ -1,7 +1,8 @@
 """Compares pickers of the fastest provider of a model in a region on a trace of measurements, in the order of time.
 
 A pick uses only what was measured before its round. Judged is the later half of the rounds. ``fairlead`` follows the
-leader: of many settings and of the simple pickers, the one whose picks have cost least in all rounds before.
+leader: of many settings and of the simple pickers, the one whose picks have cost least in all rounds before. Beside
+the pickers stand oracles, which look at the judged rounds themselves and say what could be reached at all.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,6 +38,13 @@ class Measurement:
     seconds: float | None
 
 
+EACH_ROUND: Final = "oracle: each round"
+"""Knows the round itself: nothing can do better."""
+OTHER_ROUNDS: Final = "oracle: other rounds"
+"""Knows every second judged round of the context, and picks in the rest: the level of these very days, not the noise."""
+ONE_PER_MODEL: Final = "oracle: one per model"
+"""Knows all judged rounds, and takes one provider for a model in all regions: the best fixed choice in hindsight."""
+
 Expect = Callable[[Sequence[Measurement], str, float], float]
 """(earlier measurements of one model at one provider, region, now) to expected seconds; infinite = nothing known."""
 
@@ -65,6 +73,8 @@ def compare_latency(trace: Sequence[Measurement], seed: int) -> Report:
             utility[row, arms.index(provider)] = np.nan if seconds is None else -seconds
     picked["random"] = [str(rng.choice(sorted(each.seconds))) for each in every]
     picks = {name: np.array([arms.index(of[row]) for row in later]) for name, of in picked.items()}
+    for name, of in _oracles([every[row] for row in later]).items():
+        picks[name] = np.array([arms.index(provider) for provider in of])
     cases = Cases(arms, names, context_of, utility, lambda best: np.maximum(EPS_SHARE * -best, EPS_S))
     return judge(cases, picks, [("fairlead", name) for name in BASELINES], seed)
 
@@ -86,6 +96,33 @@ def _picks(choices: "Sequence[_Choice]") -> dict[str, list[str]]:
                 spent[name] += _cost(choice, provider)
         cost = {name: before + spent[name] for name, before in cost.items()}
     return found
+
+
+def _oracles(judged: "Sequence[_Choice]") -> dict[str, list[str]]:
+    """What each oracle takes, of the means over some of the judged rounds: see ``ORACLES``."""
+    number = {start: place for place, start in enumerate(sorted({each.round for each in judged}))}
+
+    def same_context(one: _Choice, other: _Choice) -> bool:
+        return (one.model, one.region) == (other.model, other.region)
+
+    def other_rounds(one: _Choice, other: _Choice) -> bool:
+        return same_context(one, other) and number[one.round] % 2 != number[other.round] % 2
+
+    seen: dict[str, Callable[[_Choice, _Choice], bool]] = {
+        EACH_ROUND: lambda one, other: one is other,
+        OTHER_ROUNDS: other_rounds,
+        ONE_PER_MODEL: lambda one, other: one.model == other.model,
+    }
+    return {
+        name: [_least(one, [other for other in judged if sees(one, other)]) for one in judged]
+        for name, sees in seen.items()
+    }
+
+
+def _least(choice: "_Choice", among: "Sequence[_Choice]") -> str:
+    """The provider of the least mean cost among these choices."""
+    costs = {p: [_cost(each, p) for each in among if p in each.seconds] for p in choice.seconds}
+    return min(costs, key=lambda p: (np.mean(costs[p]) if costs[p] else np.inf, p))
 
 
 def _cost(choice: "_Choice", provider: str) -> float:
