@@ -12,7 +12,7 @@ from fairlead.drills.verdict import Judged
 STYLE = """
 :root { color-scheme: light dark; --line: #8888; --pass: #1b7837; --fail: #c62828; }
 @media (prefers-color-scheme: dark) { :root { --pass: #6cc17f; --fail: #ff8a80; } }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1280px; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
