@@ -239,6 +239,34 @@ def test_the_same_key_keeps_its_target_when_another_leaves() -> None:
     assert set(before.values()) == set("abcd")
 
 
+@given(st.data(), fields(), st.text(min_size=1), st.floats(0, 1, exclude_max=True))
+def test_every_edge_picks_the_same_for_a_conversation(
+    data: st.DataObject, field: tuple[tuple[Candidate, ...], FleetView], talk: str, draw: float
+) -> None:
+    candidates, view = field
+    request = replace(REQUEST, conversation=talk)
+    rules = table("quality", sticky="prompt_cache", spread=0.2)
+    elsewhere = tuple(data.draw(st.permutations(candidates)))
+    assert winner(rules, candidates, view, request=request) == winner(
+        rules, elsewhere, view, draw, request=request
+    )
+
+
+@given(st.data(), st.lists(st.sampled_from("abcdefgh"), min_size=2, unique=True), st.text(min_size=1))
+def test_only_conversations_of_the_equal_that_leaves_move(
+    data: st.DataObject, names: list[str], talk: str
+) -> None:
+    request, rules = (
+        replace(REQUEST, conversation=talk),
+        table("quality", sticky="prompt_cache", spread=0.05),
+    )
+    equals = tuple(candidate(name, quality=0.5) for name in names)
+    before, leaver = winner(rules, equals, request=request), data.draw(st.sampled_from(names))
+    left = tuple(each for each in equals if each.target.provider != leaver)
+    after = winner(rules, left, request=request)
+    assert (after == before) is (leaver != before)
+
+
 def test_edges_that_know_nothing_of_each_other_keep_a_conversation_where_its_cache_is() -> None:
     near = (
         candidate("a", quality=0.80),
