@@ -103,7 +103,7 @@ def test_old_measurements_fade_and_those_of_other_regions_weigh_less() -> None:
     assert expect([], "eu", now) == float("inf")
 
 
-def test_the_leader_of_earlier_rounds_is_followed_and_failures_cost_as_much_as_the_slowest() -> None:
+def test_the_leader_of_earlier_rounds_is_followed_and_who_only_fails_is_not_picked() -> None:
     steady = [
         each for n in range(40) for each in (measured(n, "a", 1.0), measured(n, "b", 2.0 - n % 2 * 1.5))
     ]
