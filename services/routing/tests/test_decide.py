@@ -123,6 +123,15 @@ async def test_what_cannot_be_decided_is_refused_with_the_reason(
         assert refused.value.status == 400
 
 
+async def test_a_conversation_stays_where_it_is(nats_url: str, postgres_dsn: str, asker: Asker) -> None:
+    async with running(nats_url, postgres_dsn):
+        await asker.rule("talk", "round_robin", sticky="conversation")
+        await asker.until(lambda found: found.rule == "talk")
+        first = {str(n): (await asker.decide(conversation=str(n))).target for n in range(20)}
+        assert first == {key: (await asker.decide(conversation=key)).target for key in first}
+        assert len(set(first.values())) > 1
+
+
 async def test_the_budget_of_the_workspace_counts_as_far_as_it_is_recorded(
     nats_url: str, postgres_dsn: str, asker: Asker
 ) -> None:

@@ -25,6 +25,9 @@ class Features(BaseModel):
     metadata: dict[str, str] = {}
     response_format: Literal["text", "json_object", "json_schema"] = "text"
     user: str = ""
+    conversation: str = Field(
+        default="", description="the asker's own name of the conversation, for rules that stick to it"
+    )
     prompt: str = Field(
         default="", description="the user's latest turn: task class, language and cluster come from it"
     )
@@ -43,6 +46,7 @@ class Features(BaseModel):
             task=task_of(self.prompt) if self.prompt else "unknown",
             language=language_of(self.prompt) if self.prompt else "und",
             user=self.user,
+            conversation=self.conversation,
             turn=turn,
             prediction=prediction,
         )
