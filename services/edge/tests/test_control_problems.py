@@ -32,8 +32,8 @@ PROBLEMS = [
         "/api/providers/routing/explain",
         '{"model": "auto", "messages": []}',
         (
-            "body.messages: there is no such field; known are input_tokens, max_output_tokens, metadata, model, needs,"
-            " prompt, response_format, stream, user"
+            "body.messages: there is no such field; known are conversation, input_tokens, max_output_tokens, metadata,"
+            " model, needs, prompt, response_format, stream, user"
         ),
     ),
     (
