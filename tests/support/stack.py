@@ -228,7 +228,7 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError
-        time.sleep(0.05)
+        time.sleep(0.05)  # of other processes, which can only be asked
 
 
 @contextmanager

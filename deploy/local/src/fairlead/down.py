@@ -33,6 +33,6 @@ def down(folder: DataDir) -> int:
                 f"the run in {folder.shown} (pid {pid}) has not stopped after {TIMEOUT_S:.0f} s;"
                 f" look at {folder.shown}/logs, or end it with `kill -9 {pid}` (its processes end with it)"
             )
-        time.sleep(POLL_S)
+        time.sleep(POLL_S)  # no child of ours: its end can only be asked for
     print(f"Fairlead in {folder.shown} has stopped.")
     return 0

@@ -61,7 +61,7 @@ def end(folder: DataDir) -> list[str]:
     while any(birth(pid) is not None for pid in left.values()):
         if time.monotonic() - began > GONE_TIMEOUT_S:
             raise StartFailed(f"processes of an earlier run do not end: {left}; end them, then start again")
-        time.sleep(POLL_S)
+        time.sleep(POLL_S)  # no children of ours: their end can only be asked for
     forget(folder)
     return list(left)
 
