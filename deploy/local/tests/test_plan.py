@@ -70,6 +70,12 @@ def test_every_service_runs_as_a_process_of_its_own() -> None:
     assert [spec.name for spec in plan.edges] == ["edge"]
 
 
+def test_control_services_stand_back_for_the_request_path() -> None:
+    plan = planned()
+    assert {spec.niceness for spec in plan.services} == {10}
+    assert {spec.niceness for spec in (*plan.edges, *plan.nats, *plan.simulators, plan.postgres)} == {0}
+
+
 def test_replicas_and_edges_are_numbered_and_the_first_edge_gets_the_port() -> None:
     plan = planned(UpOptions(port=9000, edges=3, replicas=2))
     assert [spec.name for spec in plan.edges] == ["edge", "edge-2", "edge-3"]

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,24 @@ def test_a_child_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
         assert alive(child)
         parent.kill()
     wait_for(lambda: not alive(child))
+
+
+def group_of(pid: int | None) -> str:
+    """How the kernel shares the cores with the session of ``pid``; a kernel without such groups looks at processes."""
+    try:
+        return Path(f"/proc/{pid}/autogroup").read_text()
+    except FileNotFoundError:
+        return "nice 7"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux shares the cores among sessions")
+async def test_a_process_stands_back_alone_and_as_a_session(supervisor: Supervisor) -> None:
+    part = supervisor.start(replace(python(SLEEP), niceness=7))
+    await until(lambda: part.pid is not None)
+    assert part.pid is not None
+    assert os.getpriority(os.PRIO_PROCESS, part.pid) == 7
+    await until(lambda: "nice 7" in group_of(part.pid))
+    await supervisor.stop([Kind.SERVICE], asyncio.Event())
 
 
 def test_output_goes_to_a_private_file(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ ROUTE = "route"
 """The user as whom the nodes of a NATS cluster join each other."""
 ADMIN = "admin"
 """The user of NATS who may do everything."""
+CONTROL = 10
+"""Control services stand back for the request path: one that starts takes a whole core for a second or two."""
 SIMULATED_KEY = "simulated"
 
 DEMO_LATENCY = {
@@ -69,14 +71,17 @@ class ProcessSpec:
     stop_timeout_s: float = 10.0
     account: tuple[int, int] | None = None
     """User and group ids to run as; None = those of the supervisor."""
+    niceness: int = 0
+    """0 to 19: by how much it stands back when there are not enough processor cores for all."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A control service: ``python -m <package>``."""
+    """``python -m <package>``. ``niceness`` as in ``ProcessSpec``."""
 
     name: str
     package: str
+    niceness: int = CONTROL
 
 
 SERVICES = (
@@ -88,7 +93,7 @@ SERVICES = (
     Service("dashboard", "fairlead_dashboard"),
 )
 DASHBOARD = SERVICES[-1]
-EDGE = Service("edge", "fairlead_edge")
+EDGE = Service("edge", "fairlead_edge", niceness=0)
 
 
 @dataclass(frozen=True)
@@ -233,6 +238,7 @@ class _Planner:
             environment=self.environment(service.name, name, port),
             url=f"http://{HOST}:{port}",
             stop_timeout_s=30.0,
+            niceness=service.niceness,
         )
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from fairlead.plan import ProcessSpec
 
 PR_SET_PDEATHSIG = 1
+GROUP_PAUSE_S = 0.1
 
 
 def spawn(spec: ProcessSpec, log: Path) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, its output appended to ``log``.
 
-    Where the kernel can do it (Linux), the process gets ``spec.death_signal`` when this one dies, however it dies.
+    Where the kernel can do it (Linux), the process gets ``spec.death_signal`` when this one dies, however it dies. It
+    stands back by ``spec.niceness`` within its session; see ``stand_back`` for the rest of the machine.
 
     Raises:
         OSError: the program cannot be started.
@@ -35,10 +37,44 @@ def spawn(spec: ProcessSpec, log: Path) -> subprocess.Popen[bytes]:
             user=user,
             group=group,
             extra_groups=None if spec.account is None else [],
-            preexec_fn=dying_with(os.getpid(), spec.death_signal),
+            preexec_fn=_first(dying_with(os.getpid(), spec.death_signal), spec.niceness),
         )
     finally:
         os.close(descriptor)
+
+
+def _first(arm: Callable[[], None] | None, niceness: int) -> Callable[[], None] | None:
+    """What a new process does first: threads inherit the niceness of the one that starts them."""
+    if niceness == 0:
+        return arm
+
+    def both() -> None:
+        os.nice(niceness)
+        if arm is not None:
+            arm()
+
+    return both
+
+
+async def stand_back(pid: int, niceness: int) -> None:
+    """Let a session stand back for all others of the machine; ``pid`` leads it.
+
+    Linux shares the cores among sessions first (sched(7), "the autogroup feature"), so the niceness of a process alone
+    counts for nothing against other sessions. Where there are no such groups, it counts, and this does nothing.
+    """
+    while not _group_stands_back(pid, niceness):  # noqa: ASYNC110 - the kernel tells nobody when it may be said
+        await asyncio.sleep(GROUP_PAUSE_S)
+
+
+def _group_stands_back(pid: int, niceness: int) -> bool:
+    """False: not yet. Who is not root may say it ten times a second."""
+    try:
+        Path(f"/proc/{pid}/autogroup").write_text(str(niceness), encoding="ascii")
+    except BlockingIOError:
+        return False
+    except OSError:  # no such feature, or the process has ended
+        pass
+    return True
 
 
 def dying_with(parent: int, number: signal.Signals) -> Callable[[], None] | None:

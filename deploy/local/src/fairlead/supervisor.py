@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from fairlead.data_dir import DataDir
 from fairlead.errors import BadInput, StartFailed
 from fairlead.holds import is_held
 from fairlead.plan import Kind, ProcessSpec
-from fairlead.processes import Children, end_now, ending, spawn
+from fairlead.processes import Children, end_now, ending, spawn, stand_back
 from fairlead.terminal import Terminal
 
 FIRST_PAUSE_S = 0.2
@@ -144,8 +144,10 @@ class Supervisor:
         except (OSError, StartFailed) as error:
             return f"{part.spec.name} cannot be started: {error}"
         self._on_change()
+        if part.spec.niceness:
+            self._beside(stand_back(process.pid, part.spec.niceness))
         if part.restarts:
-            self._watch_return(part)
+            self._beside(self._report_return(part, part.began))
         return self._why(part, await self._children.ended(process))
 
     @staticmethod
@@ -154,8 +156,8 @@ class Supervisor:
         said = f'; its last log line: "{line}"' if line else ""
         return f"{part.spec.name} ended ({ending(status)}){said}"
 
-    def _watch_return(self, part: Part) -> None:
-        task = asyncio.create_task(self._report_return(part, part.began))
+    def _beside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._watchers.add(task)
         task.add_done_callback(self._watchers.discard)
 
