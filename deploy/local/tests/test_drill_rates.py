@@ -2,9 +2,20 @@
 
 from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from fairlead.drills.rates import CLOSE, HIGHEST, LOWEST, TRIES, Rung, busy_share, highest, next_rate
+from fairlead.drills.rates import (
+    CLOSE,
+    HIGHEST,
+    LOWEST,
+    TRIES,
+    Rung,
+    busy_share,
+    highest,
+    next_check,
+    next_rate,
+)
 
 WELL = {"extra_p99_ms": 5.0, "latency_p99_ms": 200.0, "recorded_s": 1.0, "busy": 0.5}
 
@@ -39,6 +50,36 @@ def test_a_machine_that_sustains_nothing_is_tried_again_and_given_up() -> None:
 def test_one_bad_moment_decides_nothing() -> None:
     tried = searched(lambda rate, turn: rung(rate, extra_p99_ms=40.0 if turn == 2 or rate > 400 else 5.0))
     assert highest(tried) > 400 / CLOSE - 10
+
+
+def checked(tried: list[Rung], before: str, limit: float) -> list[float]:
+    """The rates that are tried before a drill on a machine that now sustains ``limit``."""
+    rates = []
+    while (rate := next_check(tried, before)) is not None:
+        tried.append(replace(rung(rate, extra_p99_ms=5.0 if rate <= limit else 40.0), before=before))
+        rates.append(rate)
+        if rate <= limit:
+            break
+    return rates
+
+
+def test_a_machine_that_has_become_slower_lowers_the_rate_and_one_that_recovers_raises_it() -> None:
+    tried = searched(lambda rate, _: rung(rate, extra_p99_ms=5.0 if rate <= 500 else 40.0))
+    best = highest(tried)
+    assert checked(tried, "first", 500) == [best]
+    slower = checked(tried, "second", 400)
+    assert slower[0] == best
+    assert 400 / CLOSE - 10 < slower[-1] <= 400
+    assert highest(tried) == best
+    again = checked(tried, "third", 500) + checked(tried, "fourth", 500) + checked(tried, "fifth", 500)
+    assert again == sorted(again)
+    assert again[-1] == best
+
+
+def test_a_machine_that_sustains_nothing_any_more_ends_the_check_and_the_next_begins_anew() -> None:
+    tried = searched(lambda rate, _: rung(rate, extra_p99_ms=5.0 if rate <= 200 else 40.0))
+    assert checked(tried, "first", 0)[-1] == LOWEST
+    assert checked(tried, "second", 1000) == [round(LOWEST * CLOSE, -1)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The report in its four forms: what a drill found is in each of them, in a form that its reader can use."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -109,3 +110,12 @@ def test_the_rates_that_were_tried_are_in_every_report(outcome: Outcome) -> None
     assert "Stack `standard`: 100 requests per second." in text
     assert words in text
     assert words in page([outcome], "Run here.", tried)
+
+
+def test_checks_before_drills_are_told_when_they_lowered_the_rate(outcome: Outcome) -> None:
+    search = Rung(130, 780, 780, 4.0, 210.0, 0.5, 0.3)
+    tried = {"standard": (search, replace(search, busy=0.8, before="one"), replace(search, before="two"))}
+    text = document([outcome], "Run here.", tried)
+    assert "Stack `standard`: 130 requests per second." in text
+    assert "- before one, 130/s:" in text
+    assert "before two" not in text

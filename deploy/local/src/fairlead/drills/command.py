@@ -19,7 +19,7 @@ from fairlead.drills import report
 from fairlead.drills.document import document
 from fairlead.drills.drill import NotRun, Result, drill, order, settle
 from fairlead.drills.page import page
-from fairlead.drills.rates import Rung, highest, highest_rate
+from fairlead.drills.rates import Rung, highest_rate, rate_now
 from fairlead.drills.scenario import Scenario, choose, library
 from fairlead.drills.stack import Stack, running
 from fairlead.drills.verdict import Verdict
@@ -109,8 +109,8 @@ class _Run:
         spec = left[0].stack
         try:
             async with running(self._folder / spec.name, spec, self._options.edges) as stack:
-                rate = self._options.rate or await self._highest_rate(stack, left[0])
                 while left:
+                    rate = self._options.rate or await self._highest_rate(stack, left[0])
                     _say(f"{left[0].name}: {left[0].title}")
                     outcome = await drill(stack, left[0], rate)
                     left.popleft()
@@ -119,12 +119,14 @@ class _Run:
             yield NotRun(left.popleft(), f"{type(error).__name__}: {error}")
 
     async def _highest_rate(self, stack: Stack, scenario: Scenario) -> float:
+        """What the stack sustains at this moment."""
         name = stack.spec.name
+        await settle(stack, scenario)
         if name not in self._tried:
             _say(f"which rate the stack '{name}' sustains")
-            await settle(stack, scenario)
             self._tried[name] = await highest_rate(stack, scenario, _say)
-        return highest(self._tried[name])
+        self._tried[name] += await rate_now(stack, scenario, self._tried[name], _say)
+        return self._tried[name][-1].rate
 
     def _write(self) -> None:
         """The files the user asked for, after each drill, so that what was found is there whatever comes."""

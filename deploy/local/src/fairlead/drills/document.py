@@ -42,7 +42,8 @@ def _rates(tried: Mapping[str, Sequence[Rung]]) -> Iterable[str]:
         yield "## Which rates were tried"
     for stack, rungs in tried.items():
         yield f"Stack `{stack}`: {highest(rungs):g} requests per second."
-        yield from ("", *(f"- {in_words(each, rungs[0])}" for each in rungs), "")
+        told = (each for each in rungs if not each.before or each.too_high(rungs[0]))
+        yield from ("", *(f"- {in_words(each, rungs[0])}" for each in told), "")
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -71,7 +71,6 @@ async def drill(stack: Stack, scenario: Scenario, rate: float) -> Outcome:
     """
     injection = Injection(stack)
     await injection.undo()
-    await _forget(stack)
     await settle(stack, scenario)
     run = stack.run
     callers = Callers(run.edge_urls, stack.key, scenario.model, rate)
@@ -120,11 +119,12 @@ async def _forget(stack: Stack) -> None:
 
 
 async def settle(stack: Stack, scenario: Scenario) -> None:
-    """Wait until every process is ready, and every edge is served by the provider that the drill is about.
+    """Begin anew, and wait until every process is ready, and every edge is served by the provider the drill is about.
 
     Raises:
         NotSettled: that takes too long; it says what is missing.
     """
+    await _forget(stack)
     missing = "nothing was looked at"
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_S):

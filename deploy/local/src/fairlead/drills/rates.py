@@ -5,12 +5,16 @@ the time of their attempts at providers, counted from the moment at which they w
 the lowest rate (at most ``SLOWER`` times its p99), when all outcomes are in Postgres ``RECORDED_S`` after the end, and
 when the cores are busy for at most ``BUSIEST`` of the time: who fills them has nothing left for the work that a failing
 provider makes. A rate that fails is given a second try: other work on the machine must not decide.
+
+A machine that is shared with others is not as fast at one time as at another. So the rate is checked again right before
+each drill, and goes down by a tenth until it is sustained; the next check tries a tenth more than the last, up to the
+rate of the search.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psutil
@@ -58,6 +62,8 @@ class Rung:
     recorded_s: float
     busy: float
     """Share of the time of all cores, 0 to 1, whoever took it."""
+    before: str = ""
+    """The drill that was about to begin; empty = in the search."""
 
     def too_high(self, lowest: "Rung") -> str | None:
         """Why this rate is not sustained; None = it is."""
@@ -97,8 +103,18 @@ def next_rate(tried: Sequence[Rung]) -> float | None:
 
 
 def highest(tried: Sequence[Rung]) -> float:
-    """The highest rate that was sustained, in requests per second; 0 = none was."""
-    return max((each.rate for each in tried if each.too_high(tried[0]) is None), default=0.0)
+    """The highest rate that the search found to be sustained, in requests per second; 0 = none was."""
+    return max((each.rate for each in tried if not each.before and not each.too_high(tried[0])), default=0.0)
+
+
+def next_check(tried: Sequence[Rung], before: str) -> float | None:
+    """The rate to check before a drill, in requests per second; None = not even the lowest is sustained now."""
+    last, best = tried[-1], highest(tried)
+    if not last.before:
+        return best
+    if last.before != before:
+        return min(round(last.rate * CLOSE, -1), best)
+    return None if last.rate <= LOWEST else max(round(last.rate / CLOSE, -1), LOWEST)
 
 
 async def highest_rate(stack: Stack, scenario: Scenario, say: Callable[[str], None]) -> tuple[Rung, ...]:
@@ -116,11 +132,29 @@ async def highest_rate(stack: Stack, scenario: Scenario, say: Callable[[str], No
     return tuple(tried)
 
 
+async def rate_now(
+    stack: Stack, scenario: Scenario, tried: Sequence[Rung], say: Callable[[str], None]
+) -> tuple[Rung, ...]:
+    """What the search found is checked on a stack that is well. All that was tried then; the last is sustained.
+
+    Raises:
+        Unsustained: not even the lowest rate is.
+    """
+    known = list(tried)
+    while (rate := next_check(known, scenario.name)) is not None:
+        known.append(replace(await _try(stack, scenario, rate), before=scenario.name))
+        say(in_words(known[-1], known[0]))
+        if not known[-1].too_high(known[0]):
+            return tuple(known[len(tried) :])
+    raise Unsustained(f"{LOWEST:g} requests/s are not sustained any more: {known[-1].too_high(known[0])}")
+
+
 def in_words(rung: Rung, lowest: Rung) -> str:
     """For people."""
     why = rung.too_high(lowest)
+    when = f"before {rung.before}, " if rung.before else ""
     return (
-        f"{rung.rate:g}/s: beyond the attempts p99 {_ms(rung.extra_p99_ms)}, latency p99 {_ms(rung.latency_p99_ms)},"
+        f"{when}{rung.rate:g}/s: beyond the attempts p99 {_ms(rung.extra_p99_ms)}, latency p99 {_ms(rung.latency_p99_ms)},"
         f" recorded after {rung.recorded_s:.1f} s, cores {rung.busy:.0%} busy:"
         f" {'sustained' if why is None else f'too high ({why})'}"
     )
