@@ -4,11 +4,14 @@ import asyncio
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 from fairlead_models.transport.http1 import Http1Transport
 from fairlead_models.transport.protocol import (
     BadResponse,
@@ -329,6 +332,93 @@ async def test_a_short_timeout_after_a_long_one_on_the_same_connection_holds() -
         with pytest.raises(FirstByteTimeout):
             await ask(client, server, Timeouts(20, 0.1, 20, 60))
         assert server.connections == 1
+
+
+class Held:
+    """A server in a thread of its own, for a loop that is held up: ``step`` waits until the server has come so far."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
+        self.connected, self.asked, self.go_on, self.answered, self.over = (
+            threading.Event() for _ in range(5)
+        )
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection:
+            self.connected.set()
+            connection.recv(65536)
+            self.asked.set()
+            self.go_on.wait(60)
+            connection.sendall(answer(b"in time"))
+            self.answered.set()
+            self.over.wait(60)
+
+    def close(self) -> None:
+        self.go_on.set()
+        self.over.set()
+        self._thread.join()
+        self._listening.close()
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    found = Held()
+    yield found
+    found.close()
+
+
+LOOPS = pytest.mark.parametrize("loops", [asyncio.new_event_loop, uvloop.new_event_loop])
+
+
+@LOOPS
+def test_an_answer_that_came_in_time_is_read_although_the_loop_was_held_up(
+    held: Held, loops: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """By whoever shares the processor: timers may run before what has come is read."""
+
+    def stand_still() -> None:
+        bell.recv(1)
+        held.go_on.set()
+        held.answered.wait(60)
+        time.sleep(2)  # until the time is over
+
+    async def late() -> bytes:
+        asyncio.get_running_loop().add_reader(bell, stand_still)
+        async with transport() as client:
+            request = HttpRequest("GET", held.url, {})
+            sent = asyncio.create_task(client.send(request, Timeouts(20, 2, 20, 60)))
+            await asyncio.to_thread(held.asked.wait)
+            cord.send(b"!")
+            return await (await sent).body()
+
+    bell, cord = socket.socketpair()
+    with bell, cord, asyncio.Runner(loop_factory=loops) as runner:
+        assert runner.run(late()) == b"in time"
+
+
+@LOOPS
+def test_a_connection_that_was_made_in_time_is_used_although_the_loop_was_held_up(
+    held: Held, loops: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    def stand_still() -> None:
+        if held.connected.wait(0.05):
+            time.sleep(1.5)  # until the time is over
+        else:
+            asyncio.get_running_loop().call_soon(stand_still)
+
+    async def late() -> bytes:
+        held.go_on.set()
+        async with transport() as client:
+            asyncio.get_running_loop().call_soon(stand_still)
+            response = await client.send(HttpRequest("GET", held.url, {}), Timeouts(1.5, 20, 20, 60))
+            return await response.body()
+
+    with asyncio.Runner(loop_factory=loops) as runner:
+        assert runner.run(late()) == b"in time"
 
 
 async def test_a_slow_but_steady_answer_is_no_stall() -> None:

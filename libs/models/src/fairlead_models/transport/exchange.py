@@ -44,6 +44,7 @@ class Exchange:
         "_done",
         "_head",
         "_loop",
+        "_overdue",
         "_paused",
         "_size",
         "_timeouts",
@@ -71,6 +72,7 @@ class Exchange:
         self._broken: TransportError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._watched = 0.0
+        self._overdue = False
         self._why: type[TransportError] = FirstByteTimeout
 
     # what the connection tells
@@ -106,11 +108,18 @@ class Exchange:
         self._wake()
 
     def expired(self, now: float) -> float | None:
-        """The connection's timer has come: give up if it is time, else say when to look again; None = nobody waits."""
+        """The connection's timer has come: give up if it is time, else say when to look again; None = nobody waits.
+
+        A loop that was held up runs its timers before it reads: what has come in time is still in the socket. So what is
+        overdue gets one more look, after reading.
+        """
         if self._waiter is None or self._waiter.done():
             return None
         if now + TICK_S < self._watched:
             return self._watched
+        if not self._overdue:
+            self._overdue = True
+            return now + TICK_S
         self._waiter.set_exception(self._timed_out())
         self.close()
         return None
@@ -168,7 +177,7 @@ class Exchange:
         return data
 
     async def _wait(self, bound: float, why: type[TransportError]) -> None:
-        self._watched, self._why = min(bound, self._deadline), why
+        self._watched, self._why, self._overdue = min(bound, self._deadline), why, False
         self._waiter = self._loop.create_future()
         if self._connection is not None:
             self._connection.watch(self._watched)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from fairlead_models.transport.connecting import connect
-from fairlead_models.transport.exchange import Connection, Exchange
+from fairlead_models.transport.exchange import TICK_S, Connection, Exchange
 from fairlead_models.transport.protocol import (
     ConnectFailed,
     ConnectionBroken,
@@ -129,8 +129,10 @@ class Http1Transport:
     ) -> Connection:
         loop = asyncio.get_running_loop()
         bound = min(loop.time() + timeouts.connect_s, deadline)
+        late = asyncio.timeout(None)
+        timer = loop.call_at(bound, lambda: late.reschedule(loop.time() + TICK_S))  # see Exchange.expired
         try:
-            async with asyncio.timeout_at(bound):
+            async with late:
                 while len(pool.open) >= self._limits.per_origin:
                     await self._free_slot(pool)
                     if (connection := self._reuse(pool, loop.time())) is not None:
@@ -141,6 +143,8 @@ class Http1Transport:
             raise ConnectTimeout(
                 f"no connection to {origin.host}:{origin.port} within {timeouts.connect_s:g} s"
             ) from None
+        finally:
+            timer.cancel()
 
     @staticmethod
     async def _free_slot(pool: _Pool) -> None:
