@@ -1,6 +1,7 @@
 """A whole service on a real bus and database: requests, events, redelivery, a killed server, an orderly stop."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from fairlead_common.bus.redelivery import PoisonMessage
 from fairlead_common.bus.rpc import Operation, RpcClient, RpcError, RpcUnavailable, answer
 from fairlead_common.bus.subscribing import consume, consume_batches
 from fairlead_common.bus.topology import COMPARISON_CALLS, HEALTH_CALLS
+from fairlead_common.db.database import Database
+from fairlead_common.db.revision import REVISION, SchemaTooOld, check_revision
+from fairlead_common.db.upgrade import head
 from fairlead_common.events.calls import CallsCompleted
 from fairlead_common.ids import stamp
 from fairlead_common.leases import Held, Lease
@@ -108,6 +112,47 @@ def frame(source: str) -> CallsCompleted:
 @pytest.fixture
 def toy() -> Toy:
     return Toy()
+
+
+async def test_a_service_that_needs_newer_tables_waits_for_them_and_says_so(
+    toy: Toy, nats_url: str, postgres_dsn: str
+) -> None:
+    database = Database(postgres_dsn)
+    await database.fetch("UPDATE alembic_version SET version_num = '0001'")
+    settings = Settings(
+        nats_url=SecretStr(nats_url), postgres_dsn=SecretStr(postgres_dsn), http_port=free_port()
+    )
+    stop = asyncio.Event()
+    task = asyncio.create_task(run("toy", settings, toy.wire, stop))
+    reason = f"the database has revision 0001, and {REVISION} is needed; run the setup step"
+    said = ""
+    async with asyncio.timeout(30), httpx.AsyncClient() as http:
+        while reason not in said:
+            with contextlib.suppress(httpx.TransportError):  # it is not there yet
+                said = (await http.get(f"http://127.0.0.1:{settings.http_port}/readyz")).text
+    assert not toy.up.is_set()
+    await database.fetch("UPDATE alembic_version SET version_num = :now", now=REVISION)
+    await asyncio.wait_for(toy.up.wait(), 30)
+    stop.set()
+    await asyncio.wait_for(task, 30)
+    await database.close()
+
+
+async def test_tables_that_are_newer_or_cannot_be_asked_for_are_not_waited_for(postgres_dsn: str) -> None:
+    database = Database(postgres_dsn)
+    await database.fetch("UPDATE alembic_version SET version_num = '9999'")
+    await check_revision(database)
+    await database.fetch("DROP TABLE alembic_version")
+    with pytest.raises(SchemaTooOld, match="the database has no tables of ours"):
+        await check_revision(database)
+    await database.close()
+    nobody = Database(f"postgresql://x:y@127.0.0.1:{free_port()}/z")
+    await check_revision(nobody)
+    await nobody.close()
+
+
+def test_the_newest_revision_is_the_one_that_setup_upgrades_to() -> None:
+    assert head() == REVISION
 
 
 async def test_requests_are_answered_refused_and_survive_bugs(

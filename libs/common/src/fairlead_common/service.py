@@ -36,6 +36,7 @@ from fairlead_common.bus.redelivery import RedeliveryPolicy, is_away
 from fairlead_common.bus.subscribing import HANDLING
 from fairlead_common.bus.topology import STREAMS
 from fairlead_common.db.database import Database
+from fairlead_common.db.revision import SchemaTooOld, check_revision
 from fairlead_common.ids import new_id
 from fairlead_common.readiness import Check, check_bus, mount_readiness
 from fairlead_common.settings import Settings, SettingsError
@@ -118,12 +119,14 @@ async def run(name: str, settings: Settings, wire: Wire, stop: asyncio.Event | N
     registry = _registry()
     http = FastAPI(title=f"fairlead-{name}")
     mount_readiness(http, checks, registry)
-    checks["started"] = _not_started
+    start = _Start()
+    checks["started"] = start.check
     server = _Server(_http_config(http, settings))
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve())
         try:
-            if (runtime := await _until(stop, partial(_build, name, settings, registry, http))) is not None:
+            build = partial(_build, name, settings, registry, http)
+            if (runtime := await _until(stop, build, start)) is not None:
                 await _life(runtime, wire, checks, stop)
         finally:
             server.should_exit = True
@@ -156,7 +159,7 @@ async def _stop_consuming(broker: NatsBroker) -> None:
 
 
 async def _build(name: str, settings: Settings, registry: CollectorRegistry, http: FastAPI) -> Runtime:
-    """Connect to the bus and see that the topology is there; the database connects lazily."""
+    """Connect to the bus and see that the topology is there, and the tables; a database that is away is not waited for."""
     repair()
     tracing = configure_tracing(name, settings)
     url = settings.nats_url.get_secret_value()
@@ -177,19 +180,22 @@ async def _build(name: str, settings: Settings, registry: CollectorRegistry, htt
         **HANDLING,
         **CONNECT_OPTIONS,
     )
+    dsn = settings.postgres_dsn.get_secret_value() if settings.postgres_dsn else ""
+    database = Database(dsn, application_name=f"fairlead-{name}")
     client = await broker.connect()
     try:
         await client.jetstream(timeout=5).stream_info(STREAMS[-1].name)
+        await check_revision(database)
     except BaseException:
         await broker.stop()
+        await database.close()
         raise
-    dsn = settings.postgres_dsn.get_secret_value() if settings.postgres_dsn else ""
     return Runtime(
         name=name,
         settings=settings,
         broker=broker,
         client=client,
-        database=Database(dsn, application_name=f"fairlead-{name}"),
+        database=database,
         publisher=JetStreamPublisher(client.jetstream(timeout=5)),
         registry=registry,
         http=http,
@@ -205,7 +211,27 @@ def _without_login(url: str) -> list[str]:
     return [each.replace(f"{urlsplit(each).netloc.rpartition('@')[0]}@", "", 1) for each in url.split(",")]
 
 
-async def _until(stop: asyncio.Event, attempt: Callable[[], Awaitable[Result]]) -> Result | None:
+@dataclass
+class _Start:
+    """What a process still waits for; told by ``/readyz``."""
+
+    reason: str = "the bus"
+
+    def waits(self, error: Exception) -> None:
+        """Logged when it changes, not each time it is tried."""
+        what = "tables" if isinstance(error, SchemaTooOld) else f"the bus: {type(error).__name__}"
+        reason = f"{what}: {error}".rstrip(": ")
+        if reason != self.reason:
+            logger.warning("waiting for %s", reason)
+        self.reason = reason
+
+    async def check(self) -> None:
+        raise RuntimeError(f"still starting: waiting for {self.reason}")
+
+
+async def _until(
+    stop: asyncio.Event, attempt: Callable[[], Awaitable[Result]], start: _Start
+) -> Result | None:
     """Try until it works; None when told to stop before, also in the midst of an attempt, which may last for ever."""
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -215,8 +241,8 @@ async def _until(stop: asyncio.Event, attempt: Callable[[], Awaitable[Result]]) 
                 await asyncio.wait({trying, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if trying.done():
                     return trying.result()
-            except (NatsError, OSError, TimeoutError) as error:
-                logger.warning("waiting for the bus: %s: %s", type(error).__name__, error)
+            except (NatsError, OSError, TimeoutError, SchemaTooOld) as error:
+                start.waits(error)
                 await asyncio.wait({stopping}, timeout=RETRY_S)
             finally:
                 trying.cancel()
@@ -235,10 +261,6 @@ async def retrying(what: str, attempt: Callable[[], Awaitable[Result]]) -> Resul
                 raise
             logger.warning("%s: %s: %s; again in %.1f s", what, type(error).__name__, error, RETRY_S)
             await asyncio.sleep(RETRY_S)
-
-
-async def _not_started() -> None:
-    raise RuntimeError("still starting: waiting for the bus")
 
 
 def _registry() -> CollectorRegistry:
