@@ -18,8 +18,9 @@ from nats.errors import Error as NatsError
 from fairlead.drills import report
 from fairlead.drills.document import document
 from fairlead.drills.drill import NotRun, Result, drill, order, settle
+from fairlead.drills.highest_rate import highest_rate, rate_now
 from fairlead.drills.page import page
-from fairlead.drills.rates import Rung, highest_rate, rate_now
+from fairlead.drills.rates import Rung
 from fairlead.drills.scenario import Scenario, choose, library
 from fairlead.drills.stack import Stack, running
 from fairlead.drills.verdict import Verdict

@@ -1,4 +1,4 @@
-"""The highest rate that a stack sustains while nothing fails: tried in steps, each a short load of its own.
+"""The highest rate that a stack sustains while nothing fails: which one is tried next, and what a try must show. Pure.
 
 A rate is *sustained* when every request is answered, when 99 of 100 requests take less than ``EXTRA_P99_MS`` beyond
 the time of their attempts at providers, counted from the moment at which they were due, when latency is what it is at
@@ -11,23 +11,10 @@ each drill, and goes down by a tenth until it is sustained; the next check tries
 rate of the search.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
-
-import psutil
-
-from fairlead.drills import ledger
-from fairlead.drills.callers import Callers
-from fairlead.drills.drill import loaded
-from fairlead.drills.measures import quantile
-from fairlead.drills.requests import Ending
-from fairlead.drills.rescues import by_call, extra_ms
-from fairlead.drills.scenario import Scenario
-from fairlead.drills.stack import Stack
-from fairlead.errors import FairleadError
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 LOWEST: Final = 100.0
 """Requests per second."""
@@ -43,10 +30,6 @@ SLOWER: Final = 1.5
 BUSIEST: Final = 0.7
 """Of the time of all cores: where the chart's autoscaler adds an edge."""
 RECORDED_S: Final = 5.0
-
-
-class Unsustained(FairleadError):
-    """Not even the lowest rate is sustained."""
 
 
 @dataclass(frozen=True)
@@ -117,38 +100,6 @@ def next_check(tried: Sequence[Rung], before: str) -> float | None:
     return None if last.rate <= LOWEST else max(round(last.rate / CLOSE, -1), LOWEST)
 
 
-async def highest_rate(stack: Stack, scenario: Scenario, say: Callable[[str], None]) -> tuple[Rung, ...]:
-    """Search on a stack that is well, with requests as ``scenario`` makes them. All that was tried.
-
-    Raises:
-        Unsustained: already the lowest rate is too high.
-    """
-    tried: list[Rung] = []
-    while (rate := next_rate(tried)) is not None:
-        tried.append(await _try(stack, scenario, rate))
-        say(in_words(tried[-1], tried[0]))
-    if not highest(tried):
-        raise Unsustained(f"{LOWEST:g} requests/s are not sustained: {tried[-1].too_high(tried[0])}")
-    return tuple(tried)
-
-
-async def rate_now(
-    stack: Stack, scenario: Scenario, tried: Sequence[Rung], say: Callable[[str], None]
-) -> tuple[Rung, ...]:
-    """What the search found is checked on a stack that is well. All that was tried then; the last is sustained.
-
-    Raises:
-        Unsustained: not even the lowest rate is.
-    """
-    known = list(tried)
-    while (rate := next_check(known, scenario.name)) is not None:
-        known.append(replace(await _try(stack, scenario, rate), before=scenario.name))
-        say(in_words(known[-1], known[0]))
-        if not known[-1].too_high(known[0]):
-            return tuple(known[len(tried) :])
-    raise Unsustained(f"{LOWEST:g} requests/s are not sustained any more: {known[-1].too_high(known[0])}")
-
-
 def in_words(rung: Rung, lowest: Rung) -> str:
     """For people."""
     why = rung.too_high(lowest)
@@ -158,44 +109,6 @@ def in_words(rung: Rung, lowest: Rung) -> str:
         f" recorded after {rung.recorded_s:.1f} s, cores {rung.busy:.0%} busy:"
         f" {'sustained' if why is None else f'too high ({why})'}"
     )
-
-
-async def _try(stack: Stack, scenario: Scenario, rate: float) -> Rung:
-    callers = Callers(stack.run.edge_urls, stack.key, scenario.model, rate)
-    try:
-        before = psutil.cpu_times()
-        async with loaded(callers):
-            await asyncio.sleep(LOAD_S)
-        busy = busy_share(before, psutil.cpu_times())
-    finally:
-        callers.close()
-    answered = [each for each in callers.asked if each.ending is Ending.ANSWERED]
-    found = await ledger.read(stack.run.postgres_dsn, [each.call_id for each in answered if each.call_id])
-    rescued, usual = extra_ms(answered, by_call(found.attempts))
-    return Rung(
-        rate,
-        len(callers.asked),
-        len(answered) - len(found.lost),
-        quantile([*rescued, *usual], 0.99),
-        quantile([each.total_ms for each in answered], 0.99),
-        found.settled_s,
-        busy,
-    )
-
-
-def busy_share(before: Any, after: Any) -> float:
-    """Of the time of all cores between two readings of ``psutil.cpu_times``, 0 to 1."""
-    idle = _idle(after) - _idle(before)
-    return 1 - idle / (_all(after) - _all(before))
-
-
-def _idle(times: Any) -> float:
-    return float(times.idle + getattr(times, "iowait", 0.0))
-
-
-def _all(times: Any) -> float:
-    """Time of guests is in that of users already."""
-    return float(sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0))
 
 
 def _ms(value: float | None) -> str:
