@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from fairlead.drills.highest_rate import busy_share
 from fairlead.drills.rates import (
     CLOSE,
     HIGHEST,
     LOWEST,
     TRIES,
     Rung,
-    busy_share,
     highest,
     next_check,
     next_rate,

@@ -38,6 +38,7 @@ from fairlead_common.bus.topology import STREAMS
 from fairlead_common.db.database import Database
 from fairlead_common.db.revision import SchemaTooOld, check_revision
 from fairlead_common.ids import new_id
+from fairlead_common.loop_delay import LoopDelay
 from fairlead_common.readiness import Check, check_bus, mount_readiness
 from fairlead_common.settings import Settings, SettingsError
 from fairlead_common.tasks import end_tasks
@@ -142,7 +143,8 @@ async def _life(runtime: Runtime, wire: Wire, checks: dict[str, Check], stop: as
         checks.pop("started")
         logger.info("%s is up", runtime.name)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(job()) for job in runtime.jobs]
+            jobs = (*runtime.jobs, LoopDelay(runtime.registry).run)
+            tasks = [group.create_task(job()) for job in jobs]
             await stop.wait()
             await _stop_consuming(runtime.broker)
             await end_tasks(tasks)

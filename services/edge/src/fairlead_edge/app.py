@@ -110,6 +110,7 @@ class Edge:
             self.port = server.port
             logger.info("the edge listens on port %d", server.port)
             self._start(self._stay_connected)
+            self._start(self._metrics.loop_delay.run)
             if ready is not None:
                 ready.set()
             try:

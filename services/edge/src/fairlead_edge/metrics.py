@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from fairlead_common.loop_delay import LoopDelay
 from fairlead_common.outcomes import CallState, ErrorClass
 from fairlead_models.drift import DRIFT
 from prometheus_client import (
@@ -46,6 +47,7 @@ class EdgeMetrics:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.registry.register(WireDrift())
+        self.loop_delay = LoopDelay(self.registry)
         self._calls = Counter(
             "fairlead_calls", "Calls by their end", ["state", "provider", "failover"], registry=self.registry
         )
