@@ -5,7 +5,6 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
-from fairlead_common.bus.redelivery import is_away
 from fairlead_common.db.database import Database
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
@@ -27,10 +26,8 @@ async def check_revision(database: Database) -> None:
     try:
         (row,) = await database.fetch(NONE)
         found = [] if row["none"] else await database.fetch("SELECT version_num FROM alembic_version")
-    except (DBAPIError, OSError, TimeoutError) as error:
-        if is_away(error):
-            return
-        raise
+    except (DBAPIError, OSError, TimeoutError):
+        return
     has = max((str(each["version_num"]) for each in found), default=None)
     if has is None or has < REVISION:
         text = f"has revision {has}" if has else "has no tables of ours"
