@@ -230,10 +230,14 @@ async def test_windows_take_what_is_inside_of_the_kinds_asked_for(
     assert not (await sums.parts(window, 300, sketches=()))[0].sums.latency
 
 
-async def test_what_failover_did_is_told_by_who_was_tried_first(
+async def test_what_failover_did_is_told_by_who_was_meant_first(
     store: ObservationStore, database: Database
 ) -> None:
-    """Ten calls begin at openai: seven served at once, two rescued after 20 ms, one failed everywhere; one caller left."""
+    """Ten calls begin at openai: seven served at once, two rescued after 20 ms, one failed everywhere; one caller left.
+
+    Two more were for openai and went elsewhere from the start; one of them was served only by the second there.
+    """
+    elsewhere = Decision(strategy="balanced", instead_of="openai/gpt-5.4-mini")
     saved = attempt("anthropic", "claude-haiku-4-5", offset_ms=21.0, cost_usd=0.5)
     calls = [
         *(call() for _ in range(7)),
@@ -242,6 +246,8 @@ async def test_what_failover_did_is_told_by_who_was_tried_first(
         call(failed(), failed("anthropic")),
         call(failed(error=ErrorClass.CALLER_GONE), state=CallState.ABORTED),
         call(attempt("google")),
+        call(attempt("google"), decision=elsewhere),
+        call(failed("google"), saved, decision=elsewhere),
         call(kind=CallKind.PROBE),
         call(workspace_id=2),
         call(at=days_ago(2)),
@@ -249,8 +255,10 @@ async def test_what_failover_did_is_told_by_who_was_tried_first(
     await store.write(observed(calls))
     found = await RescueStore(database).rescues(1, now() - timedelta(hours=1), now() + timedelta(hours=1))
     google, openai = (call_ops.Rescue.model_validate(dict(row)) for row in found)
-    assert (openai.provider, openai.calls, openai.served) == ("openai", 10, 9)
+    assert (openai.provider, openai.calls, openai.served) == ("openai", 12, 11)
+    assert (openai.served_first, openai.led_elsewhere) == (7, 2)
     assert (openai.failed_first, openai.rescued) == (3, 2)
     assert (openai.added_p50_ms, openai.added_p99_ms) == (21.0, 21.0)
     assert (openai.extra_cost_usd, openai.unpriced_attempts) == (0.25, 2)
     assert (google.calls, google.rescued, google.added_p50_ms, google.extra_cost_usd) == (1, 0, None, None)
+    assert (google.served_first, google.led_elsewhere, google.failed_first) == (1, 0, 0)

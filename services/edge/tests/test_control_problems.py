@@ -52,6 +52,15 @@ PROBLEMS = [
         "body: give either 'prompt' or a non-empty list 'prompts'",
     ),
     (
+        "POST",
+        "/api/providers/ab-test",
+        '{"name": "a", "providers": ["openai", "google"], "prompts": [{"txt": "hi"}]}',
+        (
+            "body.prompts.0: Input should be a valid string; body.prompts.0.messages: Field required;"
+            " body.prompts.0.txt: there is no such field; known are messages, reference"
+        ),
+    ),
+    (
         "GET",
         "/api/providers/failover/analytics?since=yesterday",
         "",

@@ -1,9 +1,10 @@
 """What is kept of a decision: readable as the event's model, and bounded whatever callers and operators write."""
 
 import json
+from dataclasses import replace
 
 from fairlead_common.decisions.cost_limit import CostLimit
-from fairlead_common.decisions.plan import FleetView, NoCapacity, RouteRequest
+from fairlead_common.decisions.plan import FleetView, Gate, GateState, NoCapacity, RouteRequest
 from fairlead_common.decisions.record import record_of, request_of
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.table import compile_table
@@ -48,6 +49,18 @@ def test_it_holds_the_rule_the_chance_and_what_the_candidates_were_judged_by() -
     assert [(each.target, each.reason) for each in found.excluded] == [("google/b", "in maintenance")]
     streamed = decision(RouteRequest("a", stream=True), (A, B), view)
     assert streamed.candidates[0].latency_ms == 80.0
+
+
+def test_it_says_who_was_meant_when_another_goes_first() -> None:
+    stand_in = replace(B, named=False)
+    down = FleetView(status={"openai": "down"})
+    assert decision(RouteRequest("a"), (A, stand_in), down).instead_of == "openai/a"
+    assert decision(RouteRequest("a"), (A, stand_in)).instead_of is None
+    returning = FleetView(fleet_gates={"openai": Gate(GateState.RECOVERING, share=0.01)})
+    assert decision(RouteRequest("a"), (A, stand_in), returning).instead_of == "openai/a"
+    assert decision(RouteRequest("a"), (A, replace(B, named=True)), down).instead_of is None, "both are named"
+    nobody_else = decision(RouteRequest("a", failover=False), (A, stand_in), down)
+    assert nobody_else.instead_of is None, "he is tried all the same"
 
 
 def test_a_request_that_nothing_can_serve_keeps_the_reasons() -> None:

@@ -33,14 +33,21 @@ def figures(
 
 def _provider(rescue: Rescue, away: Iterable[RowMapping]) -> ops.ProviderAnalytics:
     own = [row for row in away if row["target"].partition("/")[0] == rescue.provider]
-    some = rescue.calls > 0
     return ops.ProviderAnalytics(
         **rescue.model_dump(),
         switched=sum(row["n"] for row in own),
         causes=_counted((row["cause"], row["n"]) for row in own),
-        availability_with_failover=rescue.served / rescue.calls if some else None,
-        availability_without_failover=(rescue.served - rescue.rescued) / rescue.calls if some else None,
+        availability_with_failover=rescue.served / rescue.calls if rescue.calls else None,
+        availability_without_failover=_without(rescue),
     )
+
+
+def _without(rescue: Rescue) -> ops.Bounds | None:
+    """Nobody knows what the provider would have made of the calls that never reached it."""
+    if not rescue.calls:
+        return None
+    first = rescue.served_first
+    return ops.Bounds(low=first / rescue.calls, high=(first + rescue.led_elsewhere) / rescue.calls)
 
 
 def _counted(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -184,6 +184,8 @@ class Plan:
     """There are stand-ins that were not looked at yet; when these steps fail, decide again, with them."""
     rule_version: int = 0
     """Version of the table in which the rule came to be as it is; 0 = unknown, or the default rule."""
+    instead_of: Target | None = None
+    """Whom the caller or the rule named first, when nobody who was named is well and another goes first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ def record_of(found: Plan | NoCapacity, request: RouteRequest) -> dict[str, Any]
     if isinstance(found, Plan):
         record["strategy"] = found.strategy
         record["rule_version"] = found.rule_version
+        if found.instead_of is not None:
+            record["instead_of"] = str(found.instead_of)[:MAX_TEXT]
         if found.choice is not None:
             record.update(_choice(found.choice, request))
     return record

@@ -24,7 +24,7 @@ from fairlead_common.decisions.policies import CompiledPolicy, candidates
 from fairlead_common.decisions.steps import MAX_STEPS, in_order, none_fits, panic
 from fairlead_common.decisions.strategies import Contenders
 from fairlead_common.decisions.table import DEFAULT_RULE, CompiledTable, Resolve
-from fairlead_common.decisions.targets import Entrant
+from fairlead_common.decisions.targets import Entrant, Target
 
 
 def make_plan(
@@ -86,7 +86,15 @@ def make_plan(
         choice,
         bool(more) and len(steps) < limit,
         rule.version,
+        None if field.well else _passed_over(named, field, steps[0].target),
     )
+
+
+def _passed_over(named: Sequence[Entrant], field: Field, first: Target) -> Target | None:
+    """Who would have been ``first`` if all of the named were well; None = he is."""
+    unwell = {entrant.target for _, _, entrant in field.out} | {entrant.target for entrant in field.reserve}
+    meant = next((each.target for each in named if each.target in unwell), None)
+    return None if meant == first else meant
 
 
 def _lookup(

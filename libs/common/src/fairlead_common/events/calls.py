@@ -125,6 +125,8 @@ class Decision(BaseModel):
     """The caller's; None = too long to be kept."""
     failover: bool = True
     """False: the caller wanted one target and no stand-ins."""
+    instead_of: str | None = None
+    """provider/model that was meant first, when nobody who was named was well and another went first."""
     max_cost_usd: float | None = None
     """What the caller wanted to pay at most; None = it set no limit."""
     limit_output_tokens: int | None = None

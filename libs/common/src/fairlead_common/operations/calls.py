@@ -167,7 +167,7 @@ class RescuesQuery(BaseModel):
 
 
 class Rescue(BaseModel):
-    """Calls by the provider that was tried first. Null = unknown, or none to measure."""
+    """Calls by the provider that was meant to be tried first. Null = unknown, or none to measure."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -175,8 +175,12 @@ class Rescue(BaseModel):
     calls: int = Field(
         description="that a provider was tried for and that did not end by the caller's own doing"
     )
-    served: int = Field(description="of these, answered completely")
-    failed_first: int = Field(description="whose first attempt failed")
+    served: int = Field(description="of these, answered completely, by whomever")
+    served_first: int = Field(description="answered completely by their first attempt, at this provider")
+    led_elsewhere: int = Field(
+        description="not tried here at first, because a breaker, the state or a policy was against it"
+    )
+    failed_first: int = Field(description="whose first attempt, at this provider, failed")
     rescued: int = Field(description="of these, answered completely by a later attempt")
     added_p50_ms: float | None = Field(
         description="median time that rescued calls waited before the attempt that answered"

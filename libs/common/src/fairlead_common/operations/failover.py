@@ -223,6 +223,13 @@ class AnalyticsQuery(BaseModel):
         return self
 
 
+class Bounds(BaseModel):
+    """What cannot be known exactly lies between these."""
+
+    low: float
+    high: float
+
+
 class ProviderAnalytics(Rescue):
     """What failover did around one provider. Null = unknown, or none to measure."""
 
@@ -231,8 +238,9 @@ class ProviderAnalytics(Rescue):
     availability_with_failover: float | None = Field(
         description="share of the calls that were served, 0 to 1"
     )
-    availability_without_failover: float | None = Field(
-        description="share whose first attempt succeeded; calls that were led elsewhere from the start count there"
+    availability_without_failover: Bounds | None = Field(
+        description="share that this provider served at once; at least if it had served none of the calls that were led"
+        " elsewhere, at most if it had served them all"
     )
 
 
@@ -250,7 +258,7 @@ class Analytics(BaseModel):
     longest_s: float | None
     by_provider: dict[str, int] = Field(description="switches away from a provider or model")
     providers: list[ProviderAnalytics] | None = Field(
-        description="by the provider that was tried first; null: the figures of calls cannot be had now"
+        description="by the provider that was meant to be tried first; null: the figures of calls cannot be had now"
     )
 
 

@@ -21,7 +21,7 @@ def described(problems: Sequence[Mapping[str, Any]], body: Any) -> str:
 
 def _sentence(problem: Mapping[str, Any], schema: Schema) -> str:
     kind, location = problem["type"], problem["loc"]
-    place = ".".join(str(part) for part in location)
+    place = _place(schema, location, unknown=kind == "extra_forbidden")
     if kind == "json_invalid":
         return f"{BODY}: no valid JSON at character {location[-1] + 1}: {problem['ctx']['error']}"
     if kind in NO_OBJECT and location == (BODY,):
@@ -34,6 +34,25 @@ def _sentence(problem: Mapping[str, Any], schema: Schema) -> str:
     if kind == "string_pattern_mismatch" and meanings:
         return f"{place}: {problem['msg']} ({meanings[0]})"
     return f"{place}: {problem['msg']}"
+
+
+def _place(schema: Schema, location: Location, *, unknown: bool) -> str:
+    """The path as the caller wrote it, without the names that pydantic gives to the members of a union.
+
+    Args:
+        unknown: the last step is a field that there is not.
+    """
+    last = len(location) - 1
+    steps = [
+        part
+        for position, part in enumerate(location)
+        if position == 0
+        or location[0] != BODY
+        or isinstance(part, int)
+        or (unknown and position == last)
+        or any(_inside(each, part) for each in _at(schema, location[:position]))
+    ]
+    return ".".join(map(str, steps))
 
 
 def _meant(name: str, known: Sequence[str]) -> str:
@@ -55,14 +74,12 @@ def _at(schema: Schema, location: Location) -> list[Schema]:
     return here
 
 
-def _inside(schema: Schema, part: str | int) -> Iterator[Schema]:
+def _inside(schema: Schema, part: str | int) -> list[Schema]:
     if isinstance(part, int):
-        if isinstance(items := schema.get("items"), Mapping):
-            yield items
-    elif part in (properties := schema.get("properties", {})):
-        yield properties[part]
-    elif isinstance(values := schema.get("additionalProperties"), Mapping):
-        yield values
+        found = schema.get("items")
+    else:
+        found = schema.get("properties", {}).get(part, schema.get("additionalProperties"))
+    return [found] if isinstance(found, Mapping) else []
 
 
 def _alternatives(schema: Schema, root: Schema) -> Iterator[Schema]:
