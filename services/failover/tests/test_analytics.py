@@ -11,8 +11,13 @@ SINCE, UNTIL = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=U
 
 
 def rescue(**values: int) -> Rescue:
-    found = {"calls": 0, "served": 0, "served_first": 0, "led_elsewhere": 0, "failed_first": 0, "rescued": 0}
-    return Rescue(provider="openai", unpriced_attempts=0, **{**found, **values})
+    names = "calls served served_first led_elsewhere failed_first rescued unpriced_attempts"
+    return Rescue(
+        provider="openai",
+        added_p50_ms=None,
+        extra_cost_usd=None,
+        **{**dict.fromkeys(names.split(), 0), **values},
+    )
 
 
 def of(found: Rescue) -> ops.ProviderAnalytics:
