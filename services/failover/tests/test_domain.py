@@ -1,6 +1,16 @@
 """The gates of the fleet together: who is judged by what, and what the workspaces are told."""
 
-from fairlead_common.decisions.gate_records import CallSeen, Cause, GateRecord, GateSettings, StatusSeen, Tick
+from fairlead_common.decisions.gate_records import (
+    CallSeen,
+    Cause,
+    GateRecord,
+    GateSettings,
+    Held,
+    Hold,
+    HoldKind,
+    StatusSeen,
+    Tick,
+)
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import ErrorClass
@@ -115,6 +125,19 @@ def test_while_a_provider_is_out_its_models_are_not_judged_and_limits_say_nothin
     fleet.calls(A, *[FAILED] * 9)
     fleet.calls(A, CallSeen(False, None, ErrorClass.RATE_LIMITED, 10.0))
     assert fleet.states() == {"openai": "open"}
+
+
+def test_while_a_provider_is_pinned_its_models_are_not_judged() -> None:
+    fleet = Fleet()
+    hold = Hold(HoldKind.PIN, START + 60)
+    fleet._take(observe(fleet.records, "openai", Held(hold, "a false alarm"), fleet.now, RULES))
+    fleet.calls(A, *[FAILED] * 20, CallSeen(False, limit=ErrorClass.RATE_LIMITED, retry_after_s=30.0))
+    assert fleet.states() == {"openai": "closed"}
+    assert fleet.told == []
+    fleet.now = START + 61
+    fleet.pass_time(1)
+    fleet.calls(A, *[FAILED] * 5)
+    assert fleet.states()["openai/a"] == "open"
 
 
 def test_a_limit_is_its_models_own() -> None:

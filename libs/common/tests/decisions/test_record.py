@@ -58,7 +58,7 @@ def test_it_says_who_was_meant_when_another_goes_first() -> None:
     assert decision(RouteRequest("a"), (A, stand_in)).instead_of is None
     returning = FleetView(fleet_gates={"openai": Gate(GateState.RECOVERING, share=0.01)})
     assert decision(RouteRequest("a"), (A, stand_in), returning).instead_of == "openai/a"
-    assert decision(RouteRequest("a"), (A, replace(B, named=True)), down).instead_of is None, "both are named"
+    assert decision(RouteRequest("a"), (A, replace(B, named=True)), down).instead_of == "openai/a"
     nobody_else = decision(RouteRequest("a", failover=False), (A, stand_in), down)
     assert nobody_else.instead_of is None, "he is tried all the same"
 

@@ -131,6 +131,44 @@ def test_the_fleet_tries_out_who_is_out_and_a_pin_is_stronger_than_health() -> N
     assert order(plan(pinned))[0] == "openai"
 
 
+@pytest.mark.parametrize(
+    ("provider", "model", "first"),
+    [
+        (Gate(GateState.OPEN, 0.0), Gate(pinned=True), "openai"),
+        (Gate(pinned=True), Gate(GateState.OPEN, 0.0), "openai"),
+        (Gate(pinned=True), Gate(GateState.RECOVERING, 0.01), "openai"),
+        (Gate(GateState.OPEN, 0.0, held=True), Gate(pinned=True), "anthropic"),
+        (Gate(pinned=True), Gate(GateState.OPEN, 0.0, held=True), "anthropic"),
+    ],
+)
+def test_a_pin_is_stronger_than_the_other_gate_unless_an_operator_wants_no_traffic_there(
+    provider: Gate, model: Gate, first: str
+) -> None:
+    view = FleetView(
+        status={"openai": "down"}, fleet_gates={"openai": provider}, target_gates={A.target: model}
+    )
+    assert order(plan(view, draw=0.5))[0] == first
+
+
+def test_who_was_meant_is_the_first_by_strategy_and_primary_if_all_of_the_named_were_well() -> None:
+    named = (A, replace(B, named=True, quality=1.0), C)
+    best = table(Strategy.QUALITY)
+    assert plan(table=best, candidates=named).instead_of is None
+    down = plan(FleetView(status={"anthropic": "down"}), table=best, candidates=named)
+    assert (down.steps[0].target, down.instead_of, down.stands_in) == (A.target, B.target, False)
+    other_down = plan(FleetView(status={"openai": "down"}), table=best, candidates=named)
+    assert (other_down.steps[0].target, other_down.instead_of) == (B.target, None)
+    primary = plan(
+        FleetView(status={"openai": "down"}),
+        table=best,
+        candidates=named,
+        policy=policy(primary_provider="openai"),
+    )
+    assert (primary.steps[0].target, primary.instead_of) == (B.target, A.target)
+    nobody = plan(FleetView(status={"openai": "down"}))
+    assert (nobody.steps[0].target, nobody.instead_of, nobody.stands_in) == (B.target, A.target, True)
+
+
 def test_panic_tries_the_soonest_to_be_retried() -> None:
     gates = {
         A.target: Gate(GateState.OPEN, 0.0, 1030.0),

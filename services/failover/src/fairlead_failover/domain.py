@@ -13,6 +13,7 @@ from fairlead_common.decisions.gate_records import (
     CallSeen,
     GateRecord,
     GateSettings,
+    HoldKind,
     ModelsFailing,
     Observation,
     Switch,
@@ -58,8 +59,13 @@ def observe(
 def observe_call(
     records: Mapping[str, GateRecord], target: Target, seen: CallSeen, now: float, settings: GateSettings
 ) -> list[Moved]:
-    """A call says something of its model, unless the provider is out; then, and while that recovers, of the provider."""
+    """A call says something of its model, unless the provider is out; then, and while that recovers, of the provider.
+
+    Nothing moves while an operator has pinned the provider: its traffic stays, whatever becomes of it.
+    """
     provider = records.get(target.provider) or GateRecord(target.provider)
+    if provider.hold is not None and provider.hold.kind is HoldKind.PIN:
+        return []
     if provider.state in OUT:
         return [] if seen.limit else observe(records, target.provider, seen, now, settings)
     moved = observe(records, str(target), seen, now, settings)

@@ -19,11 +19,13 @@ class Field:
 
     __slots__ = (
         "_contenders",
+        "_meant",
         "able",
         "draw",
         "excluded",
         "gates",
         "guard",
+        "named",
         "others",
         "out",
         "policy",
@@ -52,6 +54,8 @@ class Field:
         self.draw = draw
         self.able = 0
         self.excluded: list[Excluded] = []
+        self.named: list[Entrant] = []
+        """Those named that can serve the request, well or not."""
         self.well: list[Entrant] = []
         self.others: list[Entrant] = []
         """Stand-ins that are well."""
@@ -60,6 +64,7 @@ class Field:
         self.out: list[tuple[float, int, Entrant]] = []
         """(time of the next try, place, who) of those that are out for now."""
         self._contenders: Contenders | None = None
+        self._meant: Contenders | None = None
 
     @property
     def contenders(self) -> Contenders:
@@ -68,10 +73,18 @@ class Field:
             self._contenders = Contenders(self.well)
         return self._contenders
 
+    @property
+    def meant(self) -> Contenders:
+        """Those that would contend if all of the named were well. Nobody named is placed once this was asked for."""
+        if self._meant is None:
+            self._meant = self.contenders if len(self.named) == len(self.well) else Contenders(self.named)
+        return self._meant
+
     def open_to(self, request: RouteRequest, view: FleetView) -> "Field":
         """The same for another request, to be added to."""
         found = Field(self.rule, self.policy, request, view, self.draw, self.guard)
         found.able, found.well, found._contenders = self.able, self.well, self.contenders
+        found.named, found._meant = self.named, self.meant
         found.excluded, found.others = list(self.excluded), list(self.others)
         found.reserve, found.out = list(self.reserve), list(self.out)
         return found
@@ -84,6 +97,8 @@ class Field:
             self.excluded.append(Excluded(entrant.candidate.target, why))
             return
         self.able += 1
+        if named:
+            self.named.append(entrant)
         why, retry_at = out_for_now(entrant, bounds, self.view)
         moved = self.gates.get(entrant.target, CLOSED)
         if why is None and moved.share <= 0.0:

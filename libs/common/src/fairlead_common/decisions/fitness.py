@@ -7,7 +7,7 @@ from typing import Final
 
 from fairlead_common.decisions import scores
 from fairlead_common.decisions.conditions import Conditions
-from fairlead_common.decisions.plan import FleetView, Gate, GateState, RouteRequest
+from fairlead_common.decisions.plan import FleetView, Gate, GateState, RouteRequest, narrower
 from fairlead_common.decisions.targets import Entrant, Target
 from fairlead_common.snapshots.failover import PolicySnapshot
 
@@ -100,13 +100,10 @@ def out_for_now(entrant: Entrant, policy: PolicySnapshot | None, view: FleetView
 
 
 def fleet_gate(view: FleetView, target: Target) -> Gate:
-    """The gate of the provider or of the model, whichever lets less through."""
+    """The gate of the provider or of the model, whichever counts."""
     if not view.fleet_gates and not view.target_gates:
         return CLOSED
-    wide, own = view.fleet_gates.get(target.provider, CLOSED), view.target_gates.get(target, CLOSED)
-    if wide.share == own.share:
-        return wide if wide.pinned else own
-    return wide if wide.share < own.share else own
+    return narrower(view.fleet_gates.get(target.provider, CLOSED), view.target_gates.get(target, CLOSED))
 
 
 def _beyond_policy(entrant: Entrant, policy: PolicySnapshot, view: FleetView) -> str | None:

@@ -50,7 +50,21 @@ class Gate:
     retry_at: float | None = None
     """Unix time at which an open gate is tried again; None = unknown."""
     pinned: bool = False
-    """An operator wants the traffic here, whatever health says."""
+    """An operator wants the traffic here, whatever health and the other gate say."""
+    held: bool = False
+    """An operator wants no traffic here."""
+
+
+def narrower(wide: Gate, own: Gate) -> Gate:
+    """Of the gates of a provider and of one of its models, the one that lets less through.
+
+    An operator's pin of either is stronger than the other, unless an operator wants no traffic there.
+    """
+    if own.pinned and not wide.held:
+        return own
+    if wide.pinned and not own.held:
+        return wide
+    return wide if wide.share < own.share else own
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +199,9 @@ class Plan:
     rule_version: int = 0
     """Version of the table in which the rule came to be as it is; 0 = unknown, or the default rule."""
     instead_of: Target | None = None
-    """Whom the caller or the rule named first, when nobody who was named is well and another goes first."""
+    """Who would be first if all of the named were well; None = he is."""
+    stands_in: bool = False
+    """The first target was not named: nobody who was is well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,14 +86,16 @@ def make_plan(
         choice,
         bool(more) and len(steps) < limit,
         rule.version,
-        None if field.well else _passed_over(named, field, steps[0].target),
+        _instead_of(field, table, draw, steps[0].target),
+        not field.well and bool(field.others),
     )
 
 
-def _passed_over(named: Sequence[Entrant], field: Field, first: Target) -> Target | None:
-    """Who would have been ``first`` if all of the named were well; None = he is."""
-    unwell = {entrant.target for _, _, entrant in field.out} | {entrant.target for entrant in field.reserve}
-    meant = next((each.target for each in named if each.target in unwell), None)
+def _instead_of(field: Field, table: CompiledTable, draw: float, first: Target) -> Target | None:
+    """Who would have been first if all of the named were well; None = he is."""
+    if len(field.named) == len(field.well):
+        return None
+    meant = _ordered(field, field.meant, table, draw).entrants[0].target
     return None if meant == first else meant
 
 
@@ -105,16 +107,22 @@ def _lookup(
 
 
 def _chosen(field: Field, table: CompiledTable, draw: float) -> Ordered:
-    """The named candidates that are well, in order; the primary provider's come first."""
+    """The named candidates that are well, in order; the stand-ins are put in order as well."""
     rule = field.rule
-    ordered = order(
-        rule.strategy, rule.conditions, field.contenders, field.request, field.view, draw, table.plugins
-    )
     if field.others and (field.guard is None or not field.guard.chain):
         stand_ins = order(
             rule.strategy, rule.plain, Contenders(field.others), field.request, field.view, 0.0, table.plugins
         )
         field.others = list(stand_ins.entrants)
+    return _ordered(field, field.contenders, table, draw)
+
+
+def _ordered(field: Field, contenders: Contenders, table: CompiledTable, draw: float) -> Ordered:
+    """By the rule's strategy; the primary provider's come first."""
+    rule = field.rule
+    ordered = order(
+        rule.strategy, rule.conditions, contenders, field.request, field.view, draw, table.plugins
+    )
     primary = field.policy.primary_provider if field.policy is not None and field.guard is None else None
     if primary is None or not any(each.target.provider == primary for each in ordered.entrants):
         return ordered

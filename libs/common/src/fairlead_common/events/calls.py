@@ -126,7 +126,7 @@ class Decision(BaseModel):
     failover: bool = True
     """False: the caller wanted one target and no stand-ins."""
     instead_of: str | None = None
-    """provider/model that was meant first, when nobody who was named was well and another went first."""
+    """provider/model that would have been first if all of the named had been well; None = it was."""
     max_cost_usd: float | None = None
     """What the caller wanted to pay at most; None = it set no limit."""
     limit_output_tokens: int | None = None

@@ -1,9 +1,10 @@
-"""The fleet's gates as decisions read them: by provider and by target, holds ending at their time by themselves."""
+"""The fleet's gates as decisions read them: by provider and by target, holds ending by themselves if nobody ends them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-from fairlead_common.decisions.plan import Gate
+from fairlead_common.decisions.plan import Gate, narrower
 from fairlead_common.decisions.targets import Target
 from fairlead_common.snapshots.failover import FleetGate
 
@@ -18,7 +19,7 @@ class Gates:
     """workspace to rule of its policy to the gates that the rule's triggers have moved."""
     published: Mapping[str, FleetGate] = field(default_factory=dict)
     ends_at: float = float("inf")
-    """Unix time at which the next hold ends."""
+    """Unix time at which the next hold ends by itself."""
 
     def at(self, now: float) -> "Gates":
         """As they are at ``now``, though nobody may have published that a hold has ended."""
@@ -26,12 +27,13 @@ class Gates:
 
     def closed_to(self, target: Target) -> bool:
         """True when the fleet sends nothing to ``target``."""
-        return any(
-            gate is not None and gate.share <= 0.0
-            for gate in (self.providers.get(target.provider), self.targets.get(target))
-        )
+        wide, own = self.providers.get(target.provider, CLOSED), self.targets.get(target, CLOSED)
+        return narrower(wide, own).share <= 0.0
 
 
+CLOSED: Final = Gate()
+GRACE_S: Final = 5.0
+"""A hold that nobody has ended is over this long after its time: a controller, who ends it in steps, goes first."""
 NO_GATES = Gates()
 NO_POLICY_GATES: Mapping[str, Mapping[Target, Gate]] = {}
 
@@ -41,9 +43,11 @@ def gates_of(
     now: float,
     policies: Mapping[str, Mapping[str, FleetGate]] | None = None,
 ) -> Gates:
-    """The gates of a snapshot at ``now`` (Unix seconds), without those whose hold has ended."""
+    """The gates of a snapshot at ``now`` (Unix seconds), without those whose hold should have ended long ago."""
     ends = {
-        key: each.hold_until.timestamp() for key, each in published.items() if each.hold_until is not None
+        key: each.hold_until.timestamp() + GRACE_S
+        for key, each in published.items()
+        if each.hold_until is not None
     }
     providers: dict[str, Gate] = {}
     targets: dict[Target, Gate] = {}
@@ -74,4 +78,4 @@ def _of_policies(
 
 def _gate(found: FleetGate) -> Gate:
     retry_at = found.retry_at.timestamp() if found.retry_at is not None else None
-    return Gate(found.state, found.share, retry_at, found.hold == "pin")
+    return Gate(found.state, found.share, retry_at, found.hold == "pin", found.hold in ("out", "drain"))

@@ -25,6 +25,7 @@ WITH calls AS (
 ), asked AS (
     SELECT call_id, state, call_ms, meant,
         coalesce(meant, max(provider) FILTER (WHERE attempt = first)) AS provider,
+        meant IS NULL AND bool_or(attempt = first AND error_class IS NULL) AS first_ok,
         meant IS NULL AND coalesce(bool_or(attempt = first AND error_class = ANY(:against)), false) AS failed_first,
         max(duration_ms) FILTER (WHERE attempt = last) AS answer_ms,
         sum(cost_usd) FILTER (WHERE attempt < last) AS extra_usd,
@@ -33,7 +34,7 @@ WITH calls AS (
 )
 SELECT provider, count(*) AS calls,
     count(*) FILTER (WHERE state = 'ok') AS served,
-    count(*) FILTER (WHERE state = 'ok' AND meant IS NULL AND NOT failed_first) AS served_first,
+    count(*) FILTER (WHERE state = 'ok' AND first_ok) AS served_first,
     count(*) FILTER (WHERE meant IS NOT NULL) AS led_elsewhere,
     count(*) FILTER (WHERE failed_first) AS failed_first,
     count(*) FILTER (WHERE failed_first AND state = 'ok') AS rescued,
