@@ -32,6 +32,13 @@ async def test_compare(plane: Plane) -> None:
     assert (status, code) == (422, "invalid_request")
     assert "query.limit" in message
     assert "query.state" in message
+    compared = (await plane.admin.get(f"{base}?targets=openai,google")).json()
+    assert {value["target"] for value in compared["metrics"][0]["values"]} == {"openai", "google"}
+    status, _, message = await problem(await plane.admin.get(f"{base}?targets=openai,gogle"))
+    assert status == 404
+    assert message.startswith(
+        "targets: nothing is called 'gogle', and nothing was measured of it; did you mean google"
+    )
 
 
 async def test_ab_tests(plane: Plane) -> None:

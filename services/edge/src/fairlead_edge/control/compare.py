@@ -1,6 +1,7 @@
 """``/api/providers/compare``: what was measured of the providers, and the calls of the workspace."""
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -9,9 +10,11 @@ from fairlead_common.operations import calls as call_ops
 from fairlead_common.operations import comparison as ops
 from fairlead_common.operations.times import Day, Moment
 from fairlead_common.outcomes import CallState
+from fairlead_models.catalog.catalog import Catalog
 from fastapi import APIRouter, HTTPException, Query
 
-from fairlead_edge.control.dependencies import Rpc, WorkspaceId
+from fairlead_edge.control.dependencies import FleetNow, Rpc, WorkspaceId
+from fairlead_edge.control.problems import meant
 
 router = APIRouter(prefix="/api/providers/compare", tags=["compare"])
 
@@ -29,6 +32,8 @@ Weight = Annotated[float, Query(ge=0, le=1000)]
 @router.get("", summary="Compare providers or models")
 async def compare(
     rpc: Rpc,
+    fleet: FleetNow,
+    workspace_id: WorkspaceId,
     *,
     targets: Targets = None,
     metrics: Annotated[list[ops.Metric] | None, Query(description="without any, all")] = None,
@@ -48,7 +53,10 @@ async def compare(
         until=until,
         kinds=_kinds(kind),
     )
-    return await rpc.call(ops.COMPARE, query)
+    found = await rpc.call(ops.COMPARE, query)
+    measured = {value.target for metric in found.metrics for value in metric.values if value.n}
+    _refuse_unknown(set(query.targets) - measured, fleet.catalog(workspace_id))
+    return found
 
 
 @router.get("/ranking", summary="Rank providers or models")
@@ -173,6 +181,16 @@ def _names(values: list[str] | None, at_most: int) -> list[str]:
     if too_long := [name for name in names if len(name) > ops.MAX_TARGET_LENGTH]:
         raise HTTPException(422, f"targets: '{too_long[0][:40]}...' is too long for a target")
     return names
+
+
+def _refuse_unknown(names: Collection[str], catalog: Catalog) -> None:
+    """Who was measured may have left the catalog since; who is in neither was misspelt."""
+    known = {str(target) for target in catalog.entries} | {target.provider for target in catalog.entries}
+    for name in sorted(set(names) - known):
+        near = meant(name, sorted(each for each in known if ("/" in each) == ("/" in name)))
+        raise HTTPException(
+            404, f"targets: nothing is called '{name}', and nothing was measured of it; {near}"
+        )
 
 
 def _seconds(window: str) -> int:

@@ -27,7 +27,7 @@ def _sentence(problem: Mapping[str, Any], schema: Schema) -> str:
     if kind in NO_OBJECT and location == (BODY,):
         return f"{BODY} must be a JSON object, sent with 'Content-Type: application/json'"
     if kind == "extra_forbidden":
-        return f"{place}: there is no such field; {_meant(str(location[-1]), _known(schema, location[:-1]))}"
+        return f"{place}: there is no such field; {meant(str(location[-1]), _known(schema, location[:-1]))}"
     if kind == "value_error":
         return f"{place}: {problem['ctx']['error']}"
     meanings = [each["description"] for each in _at(schema, location) if "description" in each]
@@ -55,7 +55,8 @@ def _place(schema: Schema, location: Location, *, unknown: bool) -> str:
     return ".".join(map(str, steps))
 
 
-def _meant(name: str, known: Sequence[str]) -> str:
+def meant(name: str, known: Sequence[str]) -> str:
+    """What a misspelt name may have been, or all that there is."""
     near = difflib.get_close_matches(name, known, n=3)
     return f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}"
 
