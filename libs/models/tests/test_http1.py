@@ -453,6 +453,8 @@ async def test_connecting_can_fail_in_several_ways() -> None:
         async with transport() as client:
             with pytest.raises(ConnectTimeout, match=r"within 0\.2 s"):
                 await client.send(HttpRequest("GET", url, {}), Timeouts(0.2, 20, 20, 60))
+            with pytest.raises(TotalTimeout, match=r"not finished within 0\.2 s"):
+                await client.send(HttpRequest("GET", url, {}), Timeouts(20, 20, 20, 0.2))
         for each in others:
             each.close()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from fairlead_common.decisions.cost_limit import CostLimit
 from fairlead_common.decisions.targets import Target
 from fairlead_common.outcomes import CallState, ErrorClass
+from fairlead_common.snapshots.drills import DrillFault, LiveDrill
 from fairlead_edge.dataplane.spending import Spending
 from fairlead_models.catalog.catalog import Catalog
 from fairlead_models.catalog.entries import built_in
@@ -173,6 +174,7 @@ async def test_the_callers_deadline_holds_for_all_attempts(
             ErrorClass.TIMEOUT_FIRST_TOKEN,
             ErrorClass.TIMEOUT_TOTAL,
         ]
+        assert [attempt.speaks_of_provider for attempt in call.attempts] == [True, False]
         assert len(edge.fleet.breakers.states) == 1, (
             "the second was given no fair time: nothing is held against it"
         )
@@ -188,6 +190,44 @@ async def test_the_callers_deadline_ends_a_stream_with_an_error(tmp_path: Path, 
         (call,) = await journalled(edge, 1)
         assert (call.state, len(call.attempts)) == (CallState.TRUNCATED, 1)
         assert not edge.fleet.breakers.states
+
+
+async def test_a_stream_that_the_callers_deadline_cuts_is_not_held_against_its_provider(
+    tmp_path: Path, vendors: Vendors
+) -> None:
+    """Its first token came in good time; the provider's row would have given it more for the rest."""
+    await vendors["openai"].fault("stall", after_chunks=3)
+    async with edge_here(tmp_path, specs(vendors, "openai", "google", first_byte_s=0.5)) as edge:
+        await edge.client(**{TIMEOUT: "800"}).post(CHAT, json=ask(stream=True))
+        (call,) = await journalled(edge, 1)
+        (attempt,) = call.attempts
+        assert (attempt.error_class, attempt.speaks_of_provider) == (ErrorClass.TIMEOUT_TOTAL, False)
+        assert not edge.fleet.breakers.states
+
+
+@pytest.mark.parametrize(("only", "held"), [(1, False), (None, True)])
+async def test_a_drill_of_one_workspace_is_held_against_nobody(
+    tmp_path: Path, vendors: Vendors, only: int | None, held: bool
+) -> None:
+    now = datetime.now(UTC)
+    drill = LiveDrill(
+        drill_id="d1",
+        provider="openai",
+        fault=DrillFault.SERVER_ERROR,
+        share=1.0,
+        only_workspace_id=only,
+        reason="a test",
+        started_by="key",
+        started_at=now - timedelta(seconds=10),
+        ends_at=now + timedelta(seconds=100),
+    )
+    async with edge_here(tmp_path, specs(vendors, "openai", "google")) as edge:
+        edge.fleet.drills = (drill,)
+        answer = await edge.client().post(CHAT, json=ask())
+        assert (answer.status_code, answer.headers["x-fairlead-drill"]) == (200, "d1")
+        (call,) = await journalled(edge, 1)
+        assert [attempt.speaks_of_provider for attempt in call.attempts] == [held, True]
+        assert (Target(*MODEL.split("/")) in edge.fleet.breakers.states) == held
 
 
 async def test_a_caller_cannot_have_more_time_than_the_edge_gives(tmp_path: Path, vendors: Vendors) -> None:

@@ -61,6 +61,15 @@ def test_failures_limits_and_a_callers_own_mistakes_are_three_things() -> None:
     assert total.latency == sketch.sketch_of([100.0, 300.0])
 
 
+def test_what_a_callers_deadline_cut_short_does_not_count() -> None:
+    found = frame(ErrorClass.TIMEOUT_TOTAL)
+    (call,) = found.calls
+    excused = tuple(each.model_copy(update={"excused": True}) for each in call.attempts)
+    cut = found.model_copy(update={"calls": (call.model_copy(update={"attempts": excused}),)})
+    assert sums_of([found])
+    assert not sums_of([cut])
+
+
 def test_an_attempt_counts_in_the_minute_in_which_it_began() -> None:
     frames = [
         frame(1.0, at=NOW),

@@ -122,6 +122,11 @@ def test_what_counts_against_a_provider(error: ErrorClass | None, attempts: int,
     assert (sums.attempts, sums.failures, sums.latency.total()) == (attempts, failures, attempts - failures)
 
 
+def test_what_a_callers_deadline_cut_short_does_not_count() -> None:
+    excused = attempt(error_class=ErrorClass.TIMEOUT_TOTAL, excused=True)
+    assert not sums_of([kept(excused)])
+
+
 def test_sums_are_kept_by_provider_model_kind_and_minute_of_the_attempt() -> None:
     at = datetime(2026, 11, 25, 11, 59, 59, tzinfo=UTC)
     calls = [

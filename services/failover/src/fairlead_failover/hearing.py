@@ -7,12 +7,12 @@ from fairlead_common.outcomes import ErrorClass
 
 
 def seen_of(attempt: Attempt, ended_at: float) -> CallSeen | None:
-    """What an attempt says of its target; None = nothing: a caller's own error, or a model that does not exist."""
+    """What an attempt says of its target; None = nothing: the caller's own doing, or a model that does not exist."""
     error = attempt.error_class
+    if not attempt.speaks_of_provider or error is ErrorClass.NOT_FOUND:
+        return None
     if error in (ErrorClass.RATE_LIMITED, ErrorClass.QUOTA_EXHAUSTED):
         return CallSeen(False, ended_at, error, attempt.retry_after_s)
-    if error is ErrorClass.NOT_FOUND or (error is not None and not error.counts_against_provider):
-        return None
     return CallSeen(error is None, ended_at)
 
 

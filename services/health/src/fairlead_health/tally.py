@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from fairlead_common.bus.frames import Heard
 from fairlead_common.events.calls import Attempt, Call, CallKind
-from fairlead_common.outcomes import Bucket
 
 from fairlead_health.domain.status import CallSeen, StatusSettings, counted
 from fairlead_health.domain.watch import Watch
@@ -34,7 +33,7 @@ class Tally:
 
     def _count(self, call: Call, attempt: Attempt, ended_at: float, now: float) -> bool:
         error = attempt.error_class
-        if error is not None and error.bucket is Bucket.CALLER:
+        if not attempt.speaks_of_provider:
             return False
         if call.kind is CallKind.LIVE:
             self.routed_at[attempt.provider] = max(ended_at, self.routed_at.get(attempt.provider, 0.0))

@@ -57,7 +57,7 @@ def sums_of(frames: Iterable[CallsCompleted]) -> dict[Key, Sum]:
         for call in frame.calls:
             for attempt in call.attempts:
                 error = attempt.error_class
-                if error is not None and error.bucket is Bucket.CALLER:
+                if not attempt.speaks_of_provider:
                     continue
                 at = call.started_at + timedelta(milliseconds=attempt.offset_ms)
                 minute = at.astimezone(UTC).replace(second=0, microsecond=0)

@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from fairlead_common.events.event import Event, token
-from fairlead_common.outcomes import CallState, ErrorClass
+from fairlead_common.outcomes import Bucket, CallState, ErrorClass
 
 
 class CallKind(StrEnum):
@@ -64,6 +64,14 @@ class Attempt(BaseModel):
     """Where the provider's row says that it is."""
     phases: Phases | None = None
     """Of probes only."""
+    excused: bool = False
+    """Its failure says nothing about the provider: the caller's own deadline cut it short, or a drill of one workspace
+    alone has struck it."""
+
+    @property
+    def speaks_of_provider(self) -> bool:
+        """False when what became of it is the caller's doing: his error, his leaving, his deadline, his drill."""
+        return not self.excused and (self.error_class is None or self.error_class.bucket is not Bucket.CALLER)
 
     @property
     def ok(self) -> bool:

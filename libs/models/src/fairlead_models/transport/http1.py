@@ -24,6 +24,7 @@ from fairlead_models.transport.protocol import (
     Phases,
     PoolLimits,
     Timeouts,
+    TotalTimeout,
     TransportError,
 )
 
@@ -140,6 +141,8 @@ class Http1Transport:
                         return connection
                 return await self._open(pool, origin, phases)
         except TimeoutError:
+            if bound == deadline:
+                raise TotalTimeout(f"not finished within {timeouts.total_s:g} s") from None
             raise ConnectTimeout(
                 f"no connection to {origin.host}:{origin.port} within {timeouts.connect_s:g} s"
             ) from None

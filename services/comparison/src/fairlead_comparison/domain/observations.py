@@ -199,6 +199,8 @@ def sums_of(observations: Iterable[Observation]) -> dict[SumKey, Sums]:
     found: dict[SumKey, Sums] = {}
     for each in observations:
         for at, attempt in each.outcomes:
+            if not attempt.speaks_of_provider:
+                continue
             minute = at.astimezone(UTC).replace(second=0, microsecond=0)
             key = SumKey(attempt.provider, text(attempt.model), each.kind, minute)
             sums = found.get(key)

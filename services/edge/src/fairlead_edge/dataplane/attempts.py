@@ -70,6 +70,7 @@ class Attempts:
         self._hurried: set[Target] = set()
         """Those whose attempt had less time than their provider's row gives them."""
         self._model: str | None = None
+        self._stands_in = plan.stands_in
 
     def __aiter__(self) -> "Attempts":
         return self
@@ -111,8 +112,13 @@ class Attempts:
         return Step(target, Reason.RETRY)
 
     def keep_to_one_model(self) -> None:
-        """Only the first target's model may answer, whoever serves it."""
-        self._model = self._plan.steps[0].target.model
+        """Only the model that was meant may answer, whoever serves it; where nobody is well who does, who was named."""
+        meant = self._plan.instead_of
+        if not self._plan.stands_in or meant is None:
+            self._model = self._plan.steps[0].target.model
+            return
+        self._model = meant.model
+        self._left.append(Step(meant, Reason.PANIC))
 
     def beside(self, granted: Callable[[], bool]) -> Step | None:
         """Who is asked beside the attempt under way: another provider that is well, if ``granted``; else None."""
@@ -155,11 +161,11 @@ class Attempts:
         return step.reason is Reason.PANIC or self._around.fleet.breakers.usable(step.target, unix_now())
 
     def _stopped(self) -> bool:
-        """The caller's request was bad in the eyes of the one he asked for: no other is bothered with it.
+        """The caller's request was bad in the eyes of one whom he had named: no other is bothered with it.
 
         A stand-in that does not like the request says nothing about the request: the caller did not write it for him.
         """
-        return len(self._errors) == 1 and not self._errors[0].retryable
+        return len(self._errors) == 1 and not self._errors[0].retryable and not self._stands_in
 
     def _late(self, wait_s: float = 0.0) -> bool:
         """Less than the shortest attempt is left of the call's time, ``wait_s`` from now."""
@@ -176,13 +182,18 @@ class Attempts:
             self._around.budget.extra += 1
         return self._call.begin_attempt(step)
 
-    async def strike(self, target: Target) -> None:
-        """What a drill does to the attempt that begins now. Raises ProviderError as if the provider had failed."""
+    async def strike(self, target: Target, attempt: dict[str, Any]) -> None:
+        """What a drill does to the attempt that begins now. Raises ProviderError as if the provider had failed.
+
+        A drill of one workspace must not move the traffic of the others.
+        """
         fleet = self._around.fleet
         drill = striking(fleet.drills, target, self._wanted.workspace_id, fleet.clock(), random_draw())
         if drill is None:
             return
         self._call.struck(drill.drill_id)
+        if drill.only_workspace_id is not None:
+            attempt["excused"] = True
         await asyncio.sleep(drill.delay_s)
         if (error := ERRORS[drill.fault]) is not None:
             text = f"A drill injected this failure ({drill.drill_id})."
@@ -201,7 +212,7 @@ class Attempts:
         if spent_s < NOTHING_SHARE * longest_s and self._request_s == longest_s:
             return full
         left_s = max(LEAST_S, self._request_s - spent_s)
-        if left_s < min(full.first_byte_s, full.total_s):
+        if left_s < full.total_s:
             self._hurried.add(target)
         return replace(full, total_s=min(full.total_s, left_s))
 
@@ -212,9 +223,11 @@ class Attempts:
         if error.error_class is ErrorClass.NOT_FOUND and target not in self._catalog.entries:
             error = no_such_model(target, error)
         self._errors.append(error)
+        if target in self._hurried and error.error_class is ErrorClass.TIMEOUT_TOTAL:
+            attempt["excused"] = True
         self._call.failed(attempt, error)
         self._around.metrics.attempt_failed(target.provider, error.error_class)
-        if not (target in self._hurried and error.error_class is ErrorClass.TIMEOUT_TOTAL):
+        if not attempt.get("excused"):
             fleet.breakers.outcome(target, error.error_class, unix_now(), random_draw(), error.retry_after_s)
 
     def succeeded(
@@ -274,5 +287,6 @@ class Attempts:
         for target, why in self._too_dear.items():
             found.setdefault(target, why)
         for step in self._plan.steps:
-            found.setdefault(step.target, "not tried")
+            other = self._model is not None and step.target.model != self._model
+            found.setdefault(step.target, "another model cannot stand in" if other else "not tried")
         return "; ".join(f"{target}: {reason}" for target, reason in found.items())

@@ -117,7 +117,7 @@ class Chats:
             attempt = attempts.begin(step)
             client = self._clients[step.target.provider]
             try:
-                await attempts.strike(step.target)
+                await attempts.strike(step.target, attempt)
                 timeouts = attempts.timeouts(step.target, client.spec.timeouts, stream=False)
                 return await client.chat(request, step.target.model, timeouts), step
             except ProviderError as error:

@@ -63,7 +63,7 @@ class Embeddings:
             client = self._clients[step.target.provider]
             parts: list[EmbeddingResponse] = []
             try:
-                await attempts.strike(step.target)
+                await attempts.strike(step.target, attempt)
                 timeouts = attempts.timeouts(step.target, client.spec.timeouts, stream=False)
                 answer = await client.embed(request, step.target.model, timeouts, parts=parts)
             except ProviderError as error:

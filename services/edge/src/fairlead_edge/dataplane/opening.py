@@ -152,7 +152,7 @@ class Openings:
 
     async def _open(self, opening: Opening, step: Step, attempt: dict[str, Any]) -> Part:
         request, client = opening.asking(step), self._clients[step.target.provider]
-        await opening.attempts.strike(step.target)
+        await opening.attempts.strike(step.target, attempt)
         timeouts = opening.attempts.timeouts(step.target, client.spec.timeouts, stream=True)
         token_by = asyncio.get_running_loop().time() + timeouts.first_byte_s
         stream = await client.open_stream(request, step.target.model, timeouts)
