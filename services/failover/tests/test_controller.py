@@ -2,17 +2,25 @@
 
 import signal
 from pathlib import Path
+from typing import cast
 
 import pytest
 from fairlead_common.bus.rpc import RpcError
 from fairlead_common.db.database import Database
+from fairlead_common.decisions.gate_records import GateRecord, GateSettings
+from fairlead_common.decisions.plan import GateState
+from fairlead_common.decisions.targets import Target
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import Status
 from fairlead_common.operations import failover as ops
 from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.failover import TrialSpend
-from fairlead_failover.probes import DAY_S, Budget, with_trial
+from fairlead_failover.controller import Controller
+from fairlead_failover.probes import DAY_S, Budget, Prober, with_trial
+from fairlead_failover.store import FailoverStore
+from fairlead_failover.watch import Guarded
 from fairlead_simulator.testing import Running
+from nats.aio.client import Client
 from sqlalchemy import text
 
 from services.failover.tests.running import MODEL, Fleet, environment, running
@@ -396,3 +404,16 @@ async def test_a_workspaces_own_trigger_moves_its_traffic_alone_and_brings_it_ba
         _, recovered = await fleet.until_events("switched", "recovered")
         assert isinstance(recovered, FailoverRecovered)
         assert recovered.switched_event_id == switched.event_id
+
+
+async def test_a_rule_that_was_not_heard_of_yet_is_not_taken_for_gone(nats_client: Client) -> None:
+    store, prober = cast("FailoverStore", None), cast("Prober", None)  # nothing is saved or tried here
+    controller = Controller(nats_client, store, "one", ["openai"], GateSettings(), prober, lambda: None)
+    guarded = Guarded(1, "careful", Target("openai", MODEL))
+    controller._records = {"openai": GateRecord("openai")}
+    controller._watch.records = {guarded: GateRecord(guarded.key, state=GateState.OPEN, opened_at=1.0)}
+    controller._tick(1000.0)
+    assert controller._watch.records[guarded].state is GateState.OPEN
+    controller._policies.synced.set()
+    controller._tick(1000.1)
+    assert controller._watch.records[guarded].reason == "its rule is gone"

@@ -18,6 +18,7 @@ from fairlead_common.decisions.gate_records import (
     StatusSeen,
     Switch,
     Tick,
+    Triggered,
 )
 from fairlead_common.decisions.gates import absorbed, advance, switch_of
 from fairlead_common.decisions.plan import GateState
@@ -233,6 +234,30 @@ def test_a_limit_that_is_heard_of_late_still_lasts_as_long_as_the_provider_asked
     limit = CallSeen(False, START - 20, ErrorClass.RATE_LIMITED, retry_after_s=60)
     found = advance(CLOSED, limit, START, RULES)
     assert (found.state, found.retry_at) == (GateState.OPEN, START + 40)
+
+
+def test_only_the_run_of_failures_that_opened_a_gate_says_when_the_outage_began() -> None:
+    """Detection is reckoned from it: a lone failure of hours ago must not count, nor one before an operator's hand."""
+    failed = advance(CLOSED, CallSeen(False, START), START, RULES)
+    assert failed.failing_since == START
+    later = START + 3 * 3600.0
+    assert advance(failed, held(HoldKind.DRAIN, later, 60), later, RULES).failing_since is None
+    limit = CallSeen(False, later, ErrorClass.RATE_LIMITED, retry_after_s=60)
+    assert advance(failed, limit, later, RULES).failing_since is None
+    assert advance(failed, StatusSeen("down", "probes fail"), later, RULES).failing_since is None
+    assert absorbed(failed, later).failing_since is None
+    record = failed
+    for i in range(4):
+        record = advance(record, CallSeen(False, later + i), later + i, RULES)
+    assert (record.state, record.failing_since) == (GateState.OPEN, later)
+
+
+def test_without_trials_the_wait_alone_decides_whatever_the_cause() -> None:
+    rules = replace(RULES, trials=False, breaker=replace(RULES.breaker, backoff_s=5.0, jitter_share=0.0))
+    for cause in (Cause.STATUS_DOWN, Cause.STATUS_DEGRADED, Cause.LATENCY):
+        away = advance(CLOSED, Triggered(cause, "a test"), START, rules)
+        assert advance(away, Tick(), START + 4.9, rules) == away
+        assert advance(away, Tick(), START + 5.0, rules).state is GateState.RECOVERING
 
 
 def test_a_switch_is_one_outage_however_often_it_relapses() -> None:

@@ -137,6 +137,7 @@ class Controller:
             async with asyncio.timeout(BEGIN_S):
                 await self._status.synced.wait()
                 await self._frames.caught_up.wait()
+                await self._policies.synced.wait()
         except TimeoutError:
             logger.warning("controlling although not everything was heard yet")
         self._controlling = True
@@ -197,9 +198,11 @@ class Controller:
                 if attempt.provider in self._providers and seen is not None:
                     target = Target(attempt.provider, attempt.model)
                     self._recent[attempt.provider].append((target, seen))
-                    if self._controlling:
-                        self._move(observe_call(self._records, target, seen, now, self._settings))
-                        self._watch_call(target, outcome_of(attempt, seen), now)
+                    if not self._controlling:
+                        self._watch.remember(target, outcome_of(attempt, seen))
+                        continue
+                    self._move(observe_call(self._records, target, seen, now, self._settings))
+                    self._watch_call(target, outcome_of(attempt, seen), now)
 
     def _watch_call(self, target: Target, outcome: Outcome, now: float) -> None:
         self._move_policies(self._watch.hear(target, outcome, now))
@@ -236,7 +239,9 @@ class Controller:
         ]
         for key in moving:
             self._observe(key, Tick(), now)
-        if now - self._judged_at >= JUDGE_S:
+        if (
+            now - self._judged_at >= JUDGE_S and self._policies.synced.is_set()
+        ):  # a rule not heard of is not gone
             self._judged_at = now
             self._move_policies(self._watch.judge(self._said(), now))
 

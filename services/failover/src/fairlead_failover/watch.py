@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from fairlead_common.decisions.breaker import BreakerSettings
-from fairlead_common.decisions.gate_records import CallSeen, GateRecord, GateSettings, Switch, Tick, Triggered
+from fairlead_common.decisions.gate_records import (
+    CallSeen,
+    Cause,
+    GateRecord,
+    GateSettings,
+    Switch,
+    Tick,
+    Triggered,
+)
 from fairlead_common.decisions.gates import advance, closed, switch_of
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
@@ -19,6 +27,7 @@ from fairlead_common.snapshots.failover import PolicyRule, PolicySnapshot
 KEPT: Final = 1000
 """Outcomes of one target that are remembered at most."""
 MAX_TARGETS: Final = 2048
+STATES: Final = (Cause.STATUS_DOWN, Cause.STATUS_DEGRADED)
 
 
 class Guarded(NamedTuple):
@@ -63,11 +72,15 @@ class PolicyWatch:
     records: dict[Guarded, GateRecord] = field(default_factory=dict)
     _outcomes: dict[Target, deque[Outcome]] = field(default_factory=dict)
 
-    def hear(self, target: Target, outcome: Outcome, now: float) -> list[PolicyMoved]:
-        """A call has ended; it moves only gates that recover, ``judge`` the others."""
+    def remember(self, target: Target, outcome: Outcome) -> None:
+        """A call has ended, and somebody else decides."""
         if target not in self._outcomes and len(self._outcomes) >= MAX_TARGETS:
             del self._outcomes[min(self._outcomes, key=lambda each: self._outcomes[each][-1].at)]
         self._outcomes.setdefault(target, deque(maxlen=KEPT)).append(outcome)
+
+    def hear(self, target: Target, outcome: Outcome, now: float) -> list[PolicyMoved]:
+        """A call has ended; it moves only gates that recover, ``judge`` the others."""
+        self.remember(target, outcome)
         moved = []
         for workspace_id, rule in self._rules():
             guarded = Guarded(workspace_id, rule.name, target)
@@ -82,19 +95,28 @@ class PolicyWatch:
     ) -> list[PolicyMoved]:
         """What the triggers say at ``now`` of ``targets`` (None = of all), and what time itself moves."""
         moved = self._without_rule(now) if targets is None else []
+        looked_at = self._all_targets() if targets is None else targets
         for workspace_id, rule in self._rules():
-            for target in self._outcomes if targets is None else targets:
+            for target in looked_at:
                 moved += self._judge(Guarded(workspace_id, rule.name, target), rule, status, now)
         return moved
+
+    def _all_targets(self) -> Collection[Target]:
+        """Those that were called lately, and those that a gate keeps from being called."""
+        away = (each.target for each, record in self.records.items() if record.state is not GateState.CLOSED)
+        return dict.fromkeys((*self._outcomes, *away))
 
     def _judge(
         self, guarded: Guarded, rule: PolicyRule, status: Mapping[str, str], now: float
     ) -> list[PolicyMoved]:
         record = self.records.get(guarded) or GateRecord(guarded.key)
+        says = status.get(guarded.target.provider, "unknown")
+        if record.state is GateState.OPEN and record.cause in STATES and says in rule.triggers.status:
+            return []  # it is as bad as it was: the hold ends once it is not
         if record.state is not GateState.CLOSED:
             return self._take(guarded, advance(record, Tick(), now, settings_of(rule)))
         outcomes = [each for each in self._outcomes.get(guarded.target, ()) if each.at >= record.since]
-        found = tripped(rule.triggers, outcomes, status.get(guarded.target.provider, "unknown"), now)
+        found = tripped(rule.triggers, outcomes, says, now)
         if found is None:
             return []
         after = advance(record, Triggered(found.cause, found.evidence), now, settings_of(rule))

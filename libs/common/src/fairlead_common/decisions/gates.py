@@ -24,6 +24,7 @@ from typing import Final, assert_never
 
 from fairlead_common.decisions.breaker import FRESH, observed
 from fairlead_common.decisions.gate_records import (
+    FAILURES,
     LIMITS,
     CallSeen,
     Cause,
@@ -98,7 +99,7 @@ def closed(record: GateRecord, reason: str, now: float) -> GateRecord:
 def absorbed(record: GateRecord, now: float) -> GateRecord:
     """The gate of a model whose provider's gate has opened, which now speaks for it."""
     if record.state is GateState.CLOSED or record.hold is not None:
-        return replace(record, breaker=FRESH, limits=0)
+        return replace(record, failing_since=None, breaker=FRESH, limits=0)
     closed = _changed(record, GateState.CLOSED, 1.0, "its provider's gate has opened", now)
     return replace(
         closed, opened_at=None, cause=None, failing_since=None, breaker=FRESH, limits=0, setbacks=0
@@ -142,6 +143,8 @@ def _call_when_closed(
     record: GateRecord, ok: bool, at: float, now: float, settings: GateSettings
 ) -> GateRecord:
     run = record.breaker.failures_in_row
+    if now - record.breaker.updated_at > settings.breaker.window_s:
+        record = replace(record, failing_since=None)  # what failed so long ago is not where this outage began
     breaker = observed(record.breaker, settings.breaker, ok, now, 0.5)
     if breaker.state is GateState.CLOSED:
         begun = None if ok else record.failing_since or at
@@ -240,12 +243,14 @@ def _end_of_hold(record: GateRecord, hold: Hold, now: float, settings: GateSetti
 def _after_waiting(record: GateRecord, now: float, settings: GateSettings) -> GateRecord:
     if record.retry_at is not None and now < record.retry_at:
         return record
+    if not settings.trials:
+        return _recover(record, "the wait is over", now, settings)
     if record.cause is Cause.STATUS_DOWN or record.status == DOWN:
         if _is_well(record):
             return _recover(record, f"well again: health says {record.status}", now, settings)
         blind = now - max(record.since, record.checked_at or 0.0) >= settings.blind_s
         return _changed(record, GateState.HALF_OPEN, 0.0, "nobody looks after it", now) if blind else record
-    if record.cause in LIMITS or not settings.trials:
+    if record.cause in LIMITS:
         return _recover(record, "the wait is over", now, settings)
     return _changed(record, GateState.HALF_OPEN, 0.0, "a completion shall show whether it is well", now)
 
@@ -276,7 +281,10 @@ def _close(record: GateRecord, reason: str, now: float) -> GateRecord:
 def _open(record: GateRecord, cause: Cause, reason: str, now: float) -> GateRecord:
     opened = _changed(record, GateState.OPEN, 0.0, reason, now)
     first = record.opened_at if record.opened_at is not None else now
-    return replace(opened, cause=cause, opened_at=first, breaker=FRESH, limits=0, setbacks=0)
+    since = record.failing_since if cause in FAILURES or cause is Cause.MODELS_FAILING else None
+    return replace(
+        opened, cause=cause, opened_at=first, failing_since=since, breaker=FRESH, limits=0, setbacks=0
+    )
 
 
 def _wait(record: GateRecord, now: float, settings: GateSettings) -> GateRecord:
