@@ -1,5 +1,6 @@
 """What the triggers of a configuration would have moved: stored calls through the live code, by a virtual clock."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from fairlead_common.bus.frames import Heard
 from fairlead_common.bus.reading import read_since
 from fairlead_common.decisions.gate_records import CallSeen
 from fairlead_common.decisions.targets import Target
-from fairlead_common.events.calls import CallsCompleted
+from fairlead_common.events.calls import Attempt, Call, CallsCompleted
 from fairlead_common.events.health import ProviderStatusPublished
 from fairlead_common.operations import failover as ops
 from fairlead_common.snapshots.failover import PolicySnapshot
@@ -28,6 +29,8 @@ POLL_S: Final = 0.2
 READ_S: Final = 20.0
 """Reading stops after this long; what was not read is said."""
 FORGOTTEN_S: Final = 30.0
+SLICE_S: Final = 0.005
+"""So long it computes at most before others get a turn."""
 MAX_SWITCHES: Final = 500
 STEP_S: Final = 1.0
 MAX_STEPS: Final = 900
@@ -59,18 +62,17 @@ class Rehearsal:
     def __post_init__(self) -> None:
         self._watch.policies = {self.policy.workspace_id: self.policy}
 
-    def hear(self, heard: Heard) -> None:
-        """One frame, in the order in which they came."""
-        for call, attempt, ended_at in heard.attempts():
-            seen = seen_of(attempt, ended_at)
-            if seen is None:
-                continue
-            now = max(self.clock, ended_at)
-            self.live_until(now)
-            target = Target(attempt.provider, attempt.model)
-            self._count(target, seen, ours=call.workspace_id == self.policy.workspace_id)
-            self._note(self._watch.hear(target, outcome_of(attempt, seen), now))
-            self._note(self._watch.judge(self.status, now, (target,)))
+    def hear(self, call: Call, attempt: Attempt, ended_at: float) -> None:
+        """One attempt, in the order in which they came."""
+        seen = seen_of(attempt, ended_at)
+        if seen is None:
+            return
+        now = max(self.clock, ended_at)
+        self.live_until(now)
+        target = Target(attempt.provider, attempt.model)
+        self._count(target, seen, ours=call.workspace_id == self.policy.workspace_id)
+        self._note(self._watch.hear(target, outcome_of(attempt, seen), now))
+        self._note(self._watch.judge(self.status, now, (target,)))
 
     def say(self, provider: str, status: str) -> None:
         """Health has said this of a provider."""
@@ -123,28 +125,38 @@ class Rehearsal:
         )
 
 
+class _Patience:
+    """How long may be read, and when others on this event loop have to get a turn: a controller must keep its lease."""
+
+    def __init__(self) -> None:
+        self._began = self._rested = time.monotonic()
+
+    async def left(self) -> bool:
+        """False when the time for reading is over."""
+        now = time.monotonic()
+        if now - self._rested > SLICE_S:
+            await asyncio.sleep(0)
+            self._rested = time.monotonic()
+        return now - self._began <= READ_S
+
+
 async def dry_run(client: Client, policy: PolicySnapshot, since: datetime, until: datetime) -> ops.DryRun:
     """Read what the streams have of this period, and rehearse. Raises what the bus raises."""
-    found = Rehearsal(policy)
-    states = [
-        ProviderStatusPublished.model_validate_json(each.data).state
-        for each in await read_since(client, "STATUS", f"{ProviderStatusPublished.subject_prefix}.>", since)
-    ]
-    changes = sorted(
-        ((each.since.timestamp(), each.provider, each.status.value) for each in states), reverse=True
-    )
-    began, last, complete = time.monotonic(), since.timestamp(), True
-    async for heard in _frames(client, since):
-        while changes and changes[-1][0] <= heard.stored_at:
-            at, provider, status = changes.pop()
-            found.live_until(max(found.clock, at))
-            found.say(provider, status)
-        found.hear(heard)
-        last = heard.stored_at
-        if time.monotonic() - began > READ_S:
-            complete = False
+    found, patience, complete = Rehearsal(policy), _Patience(), True
+    changes = await _states(client, since)
+    first = (await client.jetstream(timeout=5).stream_info("CALLS")).state.first_seq
+    async for sequence, heard in _frames(client, since):
+        if sequence == first > 1:  # what was stored before it is gone
+            since = max(since, time_of(heard.stored_at))
+        _say(found, changes, heard.stored_at)
+        for call, attempt, ended_at in heard.attempts():
+            found.hear(call, attempt, ended_at)
+            if not (complete := await patience.left()):
+                break
+        if not complete:
             break
-    end = until.timestamp() if complete else last
+    end = until.timestamp() if complete else found.clock
+    _say(found, changes, end)
     found.live_until(max(found.clock, end))
     return ops.DryRun(
         since=since,
@@ -155,8 +167,27 @@ async def dry_run(client: Client, policy: PolicySnapshot, since: datetime, until
     )
 
 
-async def _frames(client: Client, since: datetime) -> AsyncIterator[Heard]:
-    """What the stream of calls has from ``since`` on, oldest first."""
+async def _states(client: Client, since: datetime) -> list[tuple[float, str, str]]:
+    """When health said what of whom; the latest first."""
+    states = [
+        ProviderStatusPublished.model_validate_json(each.data).state
+        for each in await read_since(client, "STATUS", f"{ProviderStatusPublished.subject_prefix}.>", since)
+    ]
+    return sorted(
+        ((each.since.timestamp(), each.provider, each.status.value) for each in states), reverse=True
+    )
+
+
+def _say(found: Rehearsal, changes: list[tuple[float, str, str]], until: float) -> None:
+    """What health had said until then."""
+    while changes and changes[-1][0] <= until:
+        at, provider, status = changes.pop()
+        found.live_until(max(found.clock, at))
+        found.say(provider, status)
+
+
+async def _frames(client: Client, since: datetime) -> AsyncIterator[tuple[int, Heard]]:
+    """What the stream of calls has from ``since`` on, oldest first, each with its place in the stream."""
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_TIME,
         opt_start_time=since,
@@ -180,6 +211,7 @@ async def _frames(client: Client, since: datetime) -> AsyncIterator[Heard]:
                     frame = CallsCompleted.model_validate_json(message.data)
                 except ValidationError:
                     continue  # the controller has said so when it came
-                yield Heard(frame, message.metadata.timestamp.timestamp())
+                stored_at = message.metadata.timestamp.timestamp()
+                yield message.metadata.sequence.stream, Heard(frame, stored_at)
     finally:
         await subscription.unsubscribe()

@@ -289,7 +289,7 @@ class DryRunSwitch(BaseModel):
 class DryRun(BaseModel):
     """What the triggers would have moved. The fleet's own gates are not part of it."""
 
-    since: AwareDatetime
+    since: AwareDatetime = Field(description="later than was asked where older calls are not kept any more")
     until: AwareDatetime = Field(description="end of what was looked at")
     complete: bool = Field(description="false: there were more calls than could be read in time")
     attempts: int = Field(description="that were looked at, of all workspaces")
