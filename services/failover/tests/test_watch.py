@@ -9,7 +9,7 @@ from fairlead_common.decisions.targets import Target
 from fairlead_common.decisions.triggers import Outcome
 from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.failover import PolicyRule, PolicySnapshot, Recovery, Triggers
-from fairlead_failover.watch import MAX_TARGETS, Guarded, PolicyWatch
+from fairlead_failover.watch import KEPT, MAX_TARGETS, Guarded, PolicyWatch
 
 NOW = 1_000_000.0
 TARGET = Target("openai", "m")
@@ -77,6 +77,16 @@ def test_the_hold_of_a_state_that_was_over_at_once_is_kept() -> None:
     assert live(watch, NOW, 1, DOWN) == ["open"]
     assert live(watch, NOW + 1, 4, HEALTHY) == []
     assert live(watch, NOW + 5, 10, HEALTHY) == ["recovering", "closed"]
+
+
+def test_a_busy_target_is_judged_by_its_last_calls_and_the_evidence_says_so() -> None:
+    watch = watching(error_rate=0.5, window_s=600)
+    for i in range(KEPT):
+        watch.remember(TARGET, Outcome(NOW + i / 1000, None, 50.0))
+    for i in range(KEPT):
+        watch.remember(TARGET, failed(NOW + 1 + i / 1000))
+    (moved,) = watch.judge(HEALTHY, NOW + 2)
+    assert moved.evidence == "100.0% of the last 1000 calls, more than 50.0%"
 
 
 def test_gates_of_rules_that_are_gone_close() -> None:

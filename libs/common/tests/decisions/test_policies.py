@@ -12,7 +12,7 @@ from fairlead_common.decisions.policies import CompiledPolicy, compile_policy
 from fairlead_common.decisions.routing import make_plan
 from fairlead_common.decisions.table import CompiledTable
 from fairlead_common.decisions.targets import Candidate, Target
-from fairlead_common.decisions.triggers import Outcome, acceptable, tripped
+from fairlead_common.decisions.triggers import Outcome, Tripped, acceptable, facts, tripped
 from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.failover import PolicyRule, PolicySnapshot, Triggers
 
@@ -140,6 +140,11 @@ def outcomes(signs: str, latency_ms: float = 100.0, ttft_ms: float | None = 10.0
     return [Outcome(begin + place, errors.get(sign), latency_ms, ttft_ms) for place, sign in enumerate(signs)]
 
 
+def trip(triggers: Triggers, seen: list[Outcome], status: str = "healthy") -> Tripped | None:
+    within = (each for each in seen if each.at > NOON - triggers.window_s)
+    return tripped(triggers, facts(within), status)
+
+
 @pytest.mark.parametrize(
     ("triggers", "signs", "cause"),
     [
@@ -164,22 +169,22 @@ def outcomes(signs: str, latency_ms: float = 100.0, ttft_ms: float | None = 10.0
     ],
 )
 def test_triggers(triggers: dict[str, Any], signs: str, cause: Cause | None) -> None:
-    found = tripped(Triggers.model_validate(triggers), outcomes(signs), "healthy", NOON)
+    found = trip(Triggers.model_validate(triggers), outcomes(signs))
     assert (found and found.cause) == cause
 
 
 def test_the_percentile_is_by_the_nearest_rank() -> None:
     seen = [Outcome(NOON, None, float(place)) for place in range(1, 101)]
-    assert tripped(Triggers(latency_p95_ms=95), seen, "healthy", NOON) is None
-    found = tripped(Triggers(latency_p95_ms=94.9), seen, "healthy", NOON)
+    assert trip(Triggers(latency_p95_ms=95), seen) is None
+    found = trip(Triggers(latency_p95_ms=94.9), seen)
     assert found is not None
     assert found.evidence == "the 95th percentile of 100 calls is 95 ms, more than 94.9"
 
 
 def test_states_trigger_without_calls() -> None:
     triggers = Triggers(status=("degraded",))
-    assert tripped(triggers, [], "degraded", NOON) is not None
-    assert tripped(triggers, [], "down", NOON) is None
+    assert trip(triggers, [], "degraded") is not None
+    assert trip(triggers, [], "down") is None
 
 
 def test_a_slow_answer_does_not_speak_for_a_target_that_was_left_for_being_slow() -> None:

@@ -26,7 +26,6 @@ from fairlead_common.decisions.gate_records import (
 )
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
-from fairlead_common.decisions.triggers import Outcome
 from fairlead_common.events.health import ProviderStatus
 from fairlead_common.leases import Held, Lease
 from fairlead_common.service import retrying
@@ -57,7 +56,7 @@ logger = logging.getLogger(__name__)
 JOB: Final = "failover.controller"
 TICK_S: Final = 0.2
 JUDGE_S: Final = 1.0
-"""Triggers are looked at this often, beside after each call."""
+"""Triggers are looked at this often, beside after each frame of calls."""
 BEGIN_S: Final = 2.0
 """At most this long a new controller waits for what there is to hear, and for the database."""
 ACTED_S: Final = 2.5
@@ -193,6 +192,7 @@ class Controller:
     def _hear(self, heard: Sequence[Heard]) -> None:
         now = time.time()
         for each in heard:
+            called: set[Target] = set()
             for _, attempt, ended_at in each.attempts():
                 seen = seen_of(attempt, min(ended_at, now))
                 if attempt.provider in self._providers and seen is not None:
@@ -202,11 +202,10 @@ class Controller:
                         self._watch.remember(target, outcome_of(attempt, seen))
                         continue
                     self._move(observe_call(self._records, target, seen, now, self._settings))
-                    self._watch_call(target, outcome_of(attempt, seen), now)
-
-    def _watch_call(self, target: Target, outcome: Outcome, now: float) -> None:
-        self._move_policies(self._watch.hear(target, outcome, now))
-        self._move_policies(self._watch.judge(self._said(), now, (target,)))
+                    self._move_policies(self._watch.hear(target, outcome_of(attempt, seen), now))
+                    called.add(target)
+            if called:
+                self._move_policies(self._watch.judge(self._said(), now, called))
 
     def _said(self) -> dict[str, str]:
         return {name: self._records[name].status for name in self._providers}

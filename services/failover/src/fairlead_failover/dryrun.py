@@ -57,6 +57,7 @@ class Rehearsal:
     clock: float = 0.0
     away: list[_Away] = field(default_factory=list)
     _watch: PolicyWatch = field(default_factory=PolicyWatch)
+    _called: set[Target] = field(default_factory=set)
     _open: dict[Guarded, _Away] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,7 +73,12 @@ class Rehearsal:
         target = Target(attempt.provider, attempt.model)
         self._count(target, seen, ours=call.workspace_id == self.policy.workspace_id)
         self._note(self._watch.hear(target, outcome_of(attempt, seen), now))
-        self._note(self._watch.judge(self.status, now, (target,)))
+        self._called.add(target)
+
+    def judge(self) -> None:
+        """A frame of calls is over."""
+        self._note(self._watch.judge(self.status, self.clock, self._called))
+        self._called.clear()
 
     def say(self, provider: str, status: str) -> None:
         """Health has said this of a provider."""
@@ -153,6 +159,7 @@ async def dry_run(client: Client, policy: PolicySnapshot, since: datetime, until
             found.hear(call, attempt, ended_at)
             if not (complete := await patience.left()):
                 break
+        found.judge()
         if not complete:
             break
     end = until.timestamp() if complete else found.clock

@@ -3,6 +3,7 @@
 Knows neither a clock nor the bus, so the live controller and the dry run use the same one.
 """
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,11 +22,11 @@ from fairlead_common.decisions.gate_records import (
 from fairlead_common.decisions.gates import advance, closed, switch_of
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
-from fairlead_common.decisions.triggers import Outcome, acceptable, tripped
+from fairlead_common.decisions.triggers import Facts, Outcome, acceptable, facts, tripped
 from fairlead_common.snapshots.failover import PolicyRule, PolicySnapshot
 
 KEPT: Final = 1000
-"""Outcomes of one target that are remembered at most."""
+"""Outcomes of one target that are remembered at most: a busier target is judged by its last ones, and that is said."""
 MAX_TARGETS: Final = 2048
 STATES: Final = (Cause.STATUS_DOWN, Cause.STATUS_DEGRADED)
 
@@ -95,10 +96,10 @@ class PolicyWatch:
     ) -> list[PolicyMoved]:
         """What the triggers say at ``now`` of ``targets`` (None = of all), and what time itself moves."""
         moved = self._without_rule(now) if targets is None else []
-        looked_at = self._all_targets() if targets is None else targets
-        for workspace_id, rule in self._rules():
-            for target in looked_at:
-                moved += self._judge(Guarded(workspace_id, rule.name, target), rule, status, now)
+        for target in self._all_targets() if targets is None else targets:
+            known: dict[float, Facts] = {}
+            for workspace_id, rule in self._rules():
+                moved += self._judge(Guarded(workspace_id, rule.name, target), rule, status, now, known)
         return moved
 
     def _all_targets(self) -> Collection[Target]:
@@ -107,20 +108,33 @@ class PolicyWatch:
         return dict.fromkeys((*self._outcomes, *away))
 
     def _judge(
-        self, guarded: Guarded, rule: PolicyRule, status: Mapping[str, str], now: float
+        self,
+        guarded: Guarded,
+        rule: PolicyRule,
+        status: Mapping[str, str],
+        now: float,
+        known: dict[float, Facts],
     ) -> list[PolicyMoved]:
+        """``known``: the facts by the time after which they count, shared by all rules of this target."""
         record = self.records.get(guarded) or GateRecord(guarded.key)
         says = status.get(guarded.target.provider, "unknown")
         if record.state is GateState.OPEN and record.cause in STATES and says in rule.triggers.status:
             return []  # it is as bad as it was: the hold ends once it is not
         if record.state is not GateState.CLOSED:
             return self._take(guarded, advance(record, Tick(), now, settings_of(rule)))
-        outcomes = [each for each in self._outcomes.get(guarded.target, ()) if each.at >= record.since]
-        found = tripped(rule.triggers, outcomes, says, now)
+        begin = max(now - rule.triggers.window_s, math.nextafter(record.since, 0.0))
+        if begin not in known:
+            known[begin] = self._facts(guarded.target, begin)
+        found = tripped(rule.triggers, known[begin], says)
         if found is None:
             return []
         after = advance(record, Triggered(found.cause, found.evidence), now, settings_of(rule))
         return self._take(guarded, after, found.evidence, found.samples)
+
+    def _facts(self, target: Target, begin: float) -> Facts:
+        outcomes = self._outcomes.get(target, deque())
+        cut = len(outcomes) == KEPT and outcomes[0].at > begin
+        return facts((each for each in outcomes if each.at > begin), cut=cut)
 
     def _rules(self) -> Iterator[tuple[int, PolicyRule]]:
         for workspace_id, policy in self.policies.items():
