@@ -1,12 +1,11 @@
 """What is counted of a loop that is held up."""
 
 import asyncio
-import time
 
 from fairlead_common.loop_delay import EVERY_S, LoopDelay
 from prometheus_client import CollectorRegistry
 
-from tests.support.waiting import until
+from tests.support.waiting import hold_up, until
 
 
 async def test_a_loop_that_was_held_up_is_counted_as_late_by_at_least_that() -> None:
@@ -18,7 +17,7 @@ async def test_a_loop_that_was_held_up_is_counted_as_late_by_at_least_that() -> 
     watching = asyncio.create_task(LoopDelay(registry).run())
     await until(lambda: value("count") == 1)
     late_s = value("sum")
-    time.sleep(EVERY_S + 0.5)  # noqa: ASYNC251 - the loop stands still
+    hold_up(EVERY_S + 0.5)
     await until(lambda: value("count") == 2)
     watching.cancel()
     assert value("sum") - late_s >= 0.4

@@ -5,7 +5,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,7 +29,7 @@ from fairlead_models.transport.protocol import (
 )
 
 from tests.support.servers import free_port
-from tests.support.waiting import until
+from tests.support.waiting import hold_up, until
 
 PATIENT = Timeouts(connect_s=20, first_byte_s=20, between_bytes_s=20, total_s=60)
 Session = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -384,7 +383,7 @@ def test_an_answer_that_came_in_time_is_read_although_the_loop_was_held_up(
         bell.recv(1)
         held.go_on.set()
         held.answered.wait(60)
-        time.sleep(2)  # until the time is over
+        hold_up(2)  # until the time is over
 
     async def late() -> bytes:
         asyncio.get_running_loop().add_reader(bell, stand_still)
@@ -406,7 +405,7 @@ def test_a_connection_that_was_made_in_time_is_used_although_the_loop_was_held_u
 ) -> None:
     def stand_still() -> None:
         if held.connected.wait(0.05):
-            time.sleep(1.5)  # until the time is over
+            hold_up(1.5)  # until the time is over
         else:
             asyncio.get_running_loop().call_soon(stand_still)
 

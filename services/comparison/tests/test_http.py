@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,9 @@ from fairlead_common.ids import new_id
 from fairlead_common.outcomes import ErrorClass
 from fairlead_comparison.domain.observations import midnight
 from fairlead_edge.control.app import build
+from fairlead_edge.fleet import Fleet
+from fairlead_models.catalog.entries import built_in
+from fairlead_models.providers import BUILT_IN
 from nats.aio.client import Client
 from starlette.types import Receive, Scope, Send
 
@@ -26,6 +30,7 @@ async def control(client: Client, workspace_id: int = 1) -> AsyncIterator[httpx.
     """The control API as a caller of one workspace sees it."""
     app = build()
     app.state.rpc = lambda: RpcClient(client)
+    app.state.fleet = Fleet(BUILT_IN, built_in(now()), Path("unused"))
 
     async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "fairlead.workspace_id": workspace_id}, receive, send)
@@ -93,11 +98,15 @@ async def test_comparison_ranking_trend_and_history(
             == "not enough data: mistral has 0 and openai has 0 of at least 10 scored prompts"
         )
 
+        idle = "cohere/command-a-03-2025"
         models = await http.get(
-            BASE, params={"targets": ["openai/gpt-5.4-mini", "mistral/none"], "metrics": "latency_p50"}
+            BASE, params={"targets": ["openai/gpt-5.4-mini", idle], "metrics": "latency_p50"}
         )
         values = {each["target"]: each["n"] for each in models.json()["metrics"][0]["values"]}
-        assert values == {"openai/gpt-5.4-mini": 240, "mistral/none": 0}
+        assert values == {"openai/gpt-5.4-mini": 240, idle: 0}
+        unknown = await http.get(BASE, params={"targets": ["openai", "mistral/none"]})
+        assert unknown.status_code == 404
+        assert "nothing is called 'mistral/none'" in unknown.json()["error"]["message"]
 
         order = (await http.get(f"{BASE}/ranking", params={"by": "latency_p50"})).json()["ranking"]
         assert [(each["target"], each["position"], each["behind_first"]) for each in order] == [
