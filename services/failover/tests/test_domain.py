@@ -119,6 +119,17 @@ def test_a_model_that_failed_long_before_its_provider_is_another_outage() -> Non
     assert fleet.told == ["switched openai/a consecutive_failures", "switched openai status_down"]
 
 
+def test_an_operators_hand_or_healths_word_does_not_begin_with_the_failures_of_a_model() -> None:
+    """Detection is reckoned from there."""
+    hold = Held(Hold(HoldKind.OUT, START + 3600), "by hand")
+    for observation in (hold, StatusSeen("down", "a test")):
+        fleet = Fleet()
+        fleet.calls(A, *[FAILED] * 5)
+        assert fleet.records["openai/a"].failing_since == START
+        moved = observe(fleet.records, "openai", observation, START + 600, RULES)
+        assert [each.switch.failing_since for each in moved if each.switch is not None] == [None]
+
+
 def test_while_a_provider_is_out_its_models_are_not_judged_and_limits_say_nothing_of_it() -> None:
     fleet = Fleet()
     fleet.says("down")

@@ -11,6 +11,7 @@ from typing import Final
 from fairlead_common.decisions.gate_records import (
     FAILURES,
     CallSeen,
+    Cause,
     GateRecord,
     GateSettings,
     HoldKind,
@@ -115,7 +116,9 @@ def _opened(
     taken = [(each, absorbed(each, now)) for each in models_of(records, after.key)]
     closed = [old for old, new in taken if new.sequence != old.sequence]
     known = [each for each in closed if now - (each.opened_at or 0.0) <= settings.old_s]
-    begun = min((each.failing_since for each in closed if each.failing_since), default=before.failing_since)
+    begun = after.failing_since
+    if after.cause is Cause.MODELS_FAILING:
+        begun = min((each.failing_since for each in closed if each.failing_since), default=begun)
     models = dict.fromkeys((*before.models, *(each.key for each in closed)))
     after = replace(after, models=tuple(models), failing_since=begun)
     switch = None if known else switch_of(before, after)
