@@ -260,6 +260,35 @@ def test_without_trials_the_wait_alone_decides_whatever_the_cause() -> None:
         assert advance(away, Tick(), START + 5.0, rules).state is GateState.RECOVERING
 
 
+def test_a_gate_that_a_clock_ahead_of_ours_has_moved_hears_calls_all_the_same() -> None:
+    """Of another replica, or of this one before its clock was set back."""
+    ahead = START + 3600.0
+    closed_then = replace(CLOSED, since=ahead)
+    record = closed_then
+    for i in range(5):
+        record = advance(record, CallSeen(False, START + i), START + i, RULES)
+    assert (record.state, record.since, record.failing_since) == (GateState.OPEN, START + 4, START)
+    tried = replace(record, state=GateState.HALF_OPEN, retry_at=None, since=ahead, opened_at=ahead)
+    tried = advance(tried, Tick(), START, RULES)
+    well = advance(tried, CallSeen(True, START + 1), START + 1, RULES)
+    assert (well.state, well.opened_at) == (GateState.RECOVERING, START)
+    for _ in range(3):
+        since = well.since
+        well = advance(well, Tick(), since + RULES.step_s * RULES.quiet_steps, RULES)
+        assert well.since > since
+
+
+def test_a_wait_that_a_clock_ahead_of_ours_began_is_as_long_as_it_was_meant_to_be_but_for_a_hold() -> None:
+    ahead = START + 3600.0
+    opened = life("xxxxx", replace(CLOSED, since=ahead), every_s=0.0, start=ahead)[0]
+    assert opened.retry_at is not None
+    found = advance(opened, Tick(), START, RULES)
+    assert found.retry_at == pytest.approx(START + opened.retry_at - ahead)
+    assert found.sequence == opened.sequence
+    held_then = advance(CLOSED, held(HoldKind.OUT, ahead, 60), ahead, RULES)
+    assert advance(held_then, Tick(), START, RULES).retry_at == ahead + 60
+
+
 def test_a_switch_is_one_outage_however_often_it_relapses() -> None:
     record, switches = CLOSED, []
     for i, sign in enumerate("DH xxx" + " " * 10 + "H. . . . "):
@@ -372,6 +401,26 @@ def test_it_never_stays_open_once_it_is_well(
         if record.state is GateState.CLOSED and record.hold is None:
             return
     raise AssertionError(f"still {record}")
+
+
+@given(OBSERVATIONS, st.floats(0.001, 500))
+def test_a_clock_that_is_set_back_keeps_nothing_open_nor_deaf(
+    history: list[tuple[Observation | tuple[HoldKind, float], float]], back_s: float
+) -> None:
+    records, now = follow(history)
+    record, now = records[-1], now - back_s
+    for _ in range(1200):
+        now += 1
+        for observation in (StatusSeen("healthy", checked_at=now), CallSeen(True, now), Tick()):
+            record = advance(record, observation, now, RULES)
+            assert record.since <= now
+            assert (record.opened_at or now) <= now
+        if record.state is GateState.CLOSED and record.hold is None:
+            break
+    assert record.state is GateState.CLOSED
+    for second in range(1, 11):
+        record = advance(record, CallSeen(False, now + second), now + second, RULES)
+    assert record.state is GateState.OPEN
 
 
 @given(OBSERVATIONS, st.floats(1, 1000))

@@ -53,6 +53,8 @@ MAX_SETBACKS: Final = 5
 
 def advance(record: GateRecord, observation: Observation, now: float, settings: GateSettings) -> GateRecord:
     """The record after ``observation``; ``sequence`` has grown when the gate changed."""
+    if record.since > now:
+        record = _set_back(record, now)
     match observation:
         case StatusSeen():
             return _status(record, observation, now, settings)
@@ -104,6 +106,28 @@ def absorbed(record: GateRecord, now: float) -> GateRecord:
     return replace(
         closed, opened_at=None, cause=None, failing_since=None, breaker=FRESH, limits=0, setbacks=0
     )
+
+
+def _set_back(record: GateRecord, now: float) -> GateRecord:
+    """Moved by a clock that was ahead of this one: of another replica, or of this one before it was put right.
+
+    Else calls would be taken for older than the move, and waits for longer than they are meant to be, until then.
+    """
+    retry_at = record.retry_at
+    if retry_at is not None and record.hold is None:
+        retry_at -= record.since - now
+    return replace(
+        record,
+        since=now,
+        retry_at=retry_at,
+        opened_at=_at_most(record.opened_at, now),
+        failing_since=_at_most(record.failing_since, now),
+        called_at=min(record.called_at, now),
+    )
+
+
+def _at_most(at: float | None, now: float) -> float | None:
+    return None if at is None else min(at, now)
 
 
 def _status(record: GateRecord, seen: StatusSeen, now: float, settings: GateSettings) -> GateRecord:
