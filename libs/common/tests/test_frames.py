@@ -1,9 +1,13 @@
 """The reader of frames on a real server: nothing is missed, nothing comes twice, whatever dies."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
+import pytest
+from fairlead_common.bus import frames
 from fairlead_common.bus.connection import connect
 from fairlead_common.bus.frames import FrameReader, Heard
 from fairlead_common.bus.publishing import JetStreamPublisher
@@ -79,6 +83,30 @@ async def test_a_killed_server_is_read_on_from_where_it_was_left(nats_server: Na
     task.cancel()
     await other.close()
     await client.close()
+
+
+@pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0])
+async def test_frames_are_told_by_our_clock_however_far_it_is_from_the_servers(
+    ahead_s: float, nats_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shifted = SimpleNamespace(time=lambda: time.time() + ahead_s, monotonic=time.monotonic)
+    monkeypatch.setattr(frames, "time", shifted)
+    stored: list[float] = []
+    reader = FrameReader(lambda heard: stored.extend(each.stored_at for each in heard))
+    task = asyncio.create_task(reader.follow(nats_client))
+    await reader.caught_up.wait()
+    publisher = JetStreamPublisher(nats_client.jetstream())
+    begin = shifted.time()
+
+    def ours() -> bool:
+        return any(begin - 60 < each <= shifted.time() for each in stored)
+
+    async with asyncio.timeout(30):
+        while not ours():  # one that was held up on its way teaches nothing
+            stored.clear()
+            await publisher.publish(frame("a"))
+            await until(lambda: bool(stored))
+    task.cancel()
 
 
 def test_the_end_of_an_attempt_is_told_without_trust_in_the_clock_of_its_source() -> None:

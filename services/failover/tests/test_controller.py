@@ -1,7 +1,9 @@
 """The controller on a real bus and database: gates open and recover, through deaths of whatever there is, once."""
 
 import signal
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -70,6 +72,27 @@ async def test_a_burst_of_failures_opens_a_models_gate_and_a_trial_starts_its_re
         assert recovered.to_target == OPENAI
         assert recovered.down_s is not None
         assert recovered.down_s > 1
+
+
+async def test_a_controller_whose_clock_is_ahead_of_the_buss_opens_gates_and_tries_them_out(
+    nats_url: str,
+    postgres_dsn: str,
+    fleet: Fleet,
+    openai: Running,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ahead = SimpleNamespace(time=lambda: time.time() + 10, monotonic=time.monotonic)
+    for module in ("fairlead_failover.controller", "fairlead_common.bus.frames"):
+        monkeypatch.setattr(f"{module}.time", ahead)
+    async with running(nats_url, postgres_dsn, tmp_path, urls={"openai": openai.url}):
+        await fleet.until_controller("one")
+        await fleet.report("openai", None)  # the first that comes at once tells how far the clocks are apart
+        await fleet.report("openai", *FAILED)
+        await fleet.until_gate(OPENAI, "open")
+        await fleet.until_gate(OPENAI, "closed")
+        assert fleet.shares(OPENAI)[-5:] == STEPS
+        assert len(await openai.requests()) == 1, "the first trial has counted"
 
 
 async def test_failed_trials_keep_a_gate_open_and_without_a_budget_there_are_none(

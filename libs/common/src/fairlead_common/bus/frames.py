@@ -21,6 +21,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
+from fairlead_common.bus.clocks import ServerClock
 from fairlead_common.bus.reading import cancelled_after_all
 from fairlead_common.events.calls import Attempt, Call, CallsCompleted
 
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 STREAM: Final = "CALLS"
 BATCH: Final = 64
 POLL_S: Final = 0.5
+LIVE_S: Final = 2.0
+"""A reader that asks less often than this was held up: what it hears then is no measure of the server's clock."""
 RETRY_S: Final = 0.2
 FORGOTTEN_S: Final = 60.0
 """The server drops the reader's consumer when it was not asked for this long."""
@@ -36,7 +39,7 @@ FORGOTTEN_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A frame, and when the bus stored it (Unix seconds by the server's clock)."""
+    """A frame, and when the bus stored it (Unix seconds; ``FrameReader`` tells them by this process' clock)."""
 
     frame: CallsCompleted
     stored_at: float
@@ -62,6 +65,9 @@ class FrameReader:
         self._lookback_s = lookback_s
         self._last = 0
         self._asked_at = -float("inf")
+        self._behind = True
+        """Whether what comes next may have waited in the stream."""
+        self._clock = ServerClock()
         self.caught_up = asyncio.Event()
         """Set once all that was there at the beginning was heard."""
 
@@ -79,6 +85,7 @@ class FrameReader:
         """Until the connection is another one: the server may have forgotten the consumer."""
         reconnects = client.stats["reconnects"]
         subscription = await self._consume(client.jetstream(timeout=5))
+        self._behind, asked_at = True, time.monotonic()
         try:
             while client.stats["reconnects"] == reconnects and client.is_connected:
                 try:
@@ -86,6 +93,8 @@ class FrameReader:
                 except TimeoutError:
                     messages = []
                 self._asked_at = time.monotonic()
+                self._learn(messages, took_s=self._asked_at - asked_at)
+                asked_at = self._asked_at
                 self._hear(messages)
                 await asyncio.sleep(0)  # a long backlog must not keep others from running
         finally:
@@ -107,20 +116,41 @@ class FrameReader:
             f"{CallsCompleted.subject_prefix}.>", stream=STREAM, config=config
         )
 
+    def _learn(self, messages: list[Msg], took_s: float) -> None:
+        """Who had heard all there was and asked again at once gets the next message as soon as it is stored."""
+        held_up = took_s >= LIVE_S
+        if messages and not self._behind and not held_up:
+            self._clock.learn(_stored_at(messages[-1]), self._asked_at)
+        self._behind = held_up or _more(messages)
+
     def _hear(self, messages: list[Msg]) -> None:
-        heard = [found for found in map(_decoded, messages) if found is not None]
+        now, elapsed_s = time.time(), time.monotonic()
+        heard = [
+            Heard(frame, self._clock.here(_stored_at(each), now, elapsed_s))
+            for each in messages
+            if (frame := _decoded(each)) is not None
+        ]
         if heard:
             self._on_frames(heard)
         if messages:
             self._last = messages[-1].metadata.sequence.stream
-        if not messages or messages[-1].metadata.num_pending == 0:
+        if not _more(messages):
             self.caught_up.set()
 
 
-def _decoded(message: Msg) -> Heard | None:
+def _more(messages: list[Msg]) -> bool:
+    """Whether the stream had more when these were sent."""
+    return bool(messages) and messages[-1].metadata.num_pending > 0
+
+
+def _stored_at(message: Msg) -> float:
+    """By the server's clock."""
+    return message.metadata.timestamp.timestamp()
+
+
+def _decoded(message: Msg) -> CallsCompleted | None:
     try:
-        frame = CallsCompleted.model_validate_json(message.data)
+        return CallsCompleted.model_validate_json(message.data)
     except ValidationError as error:
         logger.warning("a frame on %s cannot be read: %d problems", message.subject, len(error.errors()))
         return None
-    return Heard(frame, message.metadata.timestamp.timestamp())
