@@ -2,9 +2,11 @@
 
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
+from unittest.mock import AsyncMock
 
 import pytest
 from fairlead_common.bus.rpc import RpcError
@@ -14,6 +16,7 @@ from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
 from fairlead_common.events.failover import FailoverRecovered, FailoverSwitched
 from fairlead_common.events.health import Status
+from fairlead_common.ids import utc_now
 from fairlead_common.operations import failover as ops
 from fairlead_common.outcomes import ErrorClass
 from fairlead_common.snapshots.failover import TrialSpend
@@ -241,6 +244,27 @@ async def test_an_operator_takes_out_and_brings_back(
         assert (refused.value.status, refused.value.code) == (404, "unknown_provider")
         with pytest.raises(RpcError, match="must lie in the future"):
             await fleet.force("openai", ends_at="2020-01-01T00:00:00Z")
+
+
+async def test_a_hold_that_the_edges_could_not_be_told_of_yet_is_said_to_be_taken_and_told_once(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends_at = utc_now() + timedelta(hours=1)
+    async with running(nats_url, postgres_dsn, tmp_path):
+        await fleet.until_controller("one")
+        with monkeypatch.context() as patched:
+            patched.setattr("fairlead_failover.controller.ACTED_S", 0.1)
+            patched.setattr("fairlead_failover.news.News._put", AsyncMock(return_value=False))
+            for _ in range(2):
+                with pytest.raises(RpcError, match="will be as soon as the bus takes it") as refused:
+                    await fleet.force("openai", ends_at=ends_at)
+                assert (refused.value.status, refused.value.code) == (503, "not_published")
+            assert await fleet.state() == {}
+        gate = await fleet.until_gate("openai", "open")
+        assert gate is not None
+        assert (gate.hold, gate.hold_until, gate.sequence) == ("out", ends_at, 1)
+        assert (await fleet.force("openai", ends_at=ends_at)).gates[0].sequence == 1
+        await fleet.until_events("switched")
 
 
 async def test_a_hold_of_a_model_ends_by_itself(

@@ -222,6 +222,15 @@ def test_a_hold_ends_at_its_time_without_anybody_and_a_later_one_replaces_it() -
     assert advance(pinned, Tick(), START + 61, RULES).hold is None
 
 
+@pytest.mark.parametrize("kind", HoldKind)
+def test_a_hold_that_is_sent_again_changes_nothing(kind: HoldKind) -> None:
+    hold = held(kind, START, 60)
+    record = advance(CLOSED, hold, START, RULES)
+    assert advance(record, hold, START + 5, RULES) == record
+    other = replace(hold, reason="for maintenance")
+    assert advance(record, other, START + 5, RULES).reason == "for maintenance"
+
+
 def test_what_ended_before_the_gate_moved_or_long_ago_decides_nothing() -> None:
     moved = replace(CLOSED, since=START)
     assert advance(moved, CallSeen(False, START - 0.1), START + 1, RULES) == moved

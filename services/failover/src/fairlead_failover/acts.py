@@ -6,6 +6,9 @@ from fairlead_common.decisions.gate_records import Held, Hold, HoldKind, Release
 from pydantic import BaseModel, ConfigDict
 
 ACT_SUBJECT: Final = "rpc.failover.act"
+PUBLISHED: Final = b"ok"
+TAKEN: Final = b"taken"
+"""The gate has moved, and the edges are told as soon as the bus takes it."""
 
 
 class Act(BaseModel):

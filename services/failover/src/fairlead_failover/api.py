@@ -25,7 +25,7 @@ from nats.errors import NoRespondersError
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from fairlead_failover.acts import ACT_SUBJECT, Act
+from fairlead_failover.acts import ACT_SUBJECT, TAKEN, Act
 from fairlead_failover.analytics import figures
 from fairlead_failover.checks import Refused, check, meant
 from fairlead_failover.controller import JOB
@@ -40,6 +40,10 @@ POLICY = "policy."
 ANALYTICS_SPAN: Final = timedelta(days=30)
 ACT_TIMEOUT_S = 4.0
 ACT_AGAIN_S = 0.1
+NOT_PUBLISHED: Final = (
+    "the controller has done this, but the edges could not be told yet; they will be as soon as the bus takes it;"
+    " if the state does not show it in a few seconds, send it again, which does no harm"
+)
 
 
 class FailoverApi:
@@ -143,20 +147,21 @@ class FailoverApi:
             raise RpcError(
                 404, "unknown_provider", f"provider '{provider}' is not configured; configured are {known}"
             )
-        await self._ask_controller(act.model_dump_json().encode())
+        if await self._ask_controller(act.model_dump_json().encode()) == TAKEN:
+            raise RpcError(503, "not_published", NOT_PUBLISHED)
         return await self.state(Empty())
 
-    async def _ask_controller(self, body: bytes) -> None:
-        """A controller that is just taking over is waited for."""
+    async def _ask_controller(self, body: bytes) -> bytes:
+        """Its answer. A controller that is just taking over is waited for."""
         try:
             async with asyncio.timeout(ACT_TIMEOUT_S):
                 while True:
                     try:
-                        await self._client.request(ACT_SUBJECT, body, timeout=ACT_TIMEOUT_S)
+                        message = await self._client.request(ACT_SUBJECT, body, timeout=ACT_TIMEOUT_S)
                     except NoRespondersError:
                         await asyncio.sleep(ACT_AGAIN_S)
                     else:
-                        return
+                        return message.data
         except (NatsError, OSError, TimeoutError) as error:
             raise RpcError(
                 503, "no_controller", "no replica controls the fleet at this moment; try again"

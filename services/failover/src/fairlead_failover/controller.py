@@ -36,7 +36,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from fairlead_failover.acts import ACT_SUBJECT, Act
+from fairlead_failover.acts import ACT_SUBJECT, PUBLISHED, TAKEN, Act
 from fairlead_failover.domain import MAX_GATES, OUT, Moved, observe, observe_call, without_idle
 from fairlead_failover.hearing import outcome_of, seen_of
 from fairlead_failover.news import FLEET_KEY, News
@@ -215,7 +215,7 @@ class Controller:
         self._watch.policies = {each.workspace_id: each for each in found}
 
     async def _act(self, message: Msg) -> None:
-        """An operator's hand. The answer comes when the edges have been told."""
+        """An operator's hand. The answer comes when the edges have been told, or says that they could not be yet."""
         act = Act.model_validate_json(message.data)
         if act.key.partition("/")[0] not in self._providers or not self._lease.sure:
             return
@@ -225,8 +225,10 @@ class Controller:
                 await self._news.until_published(self._news.changes)
         except TimeoutError:
             logger.warning("edges could not be told of an operator's hand in time")
+            if self._lease.sure:  # else the next controller does not know of it
+                await message.respond(TAKEN)
             return
-        await message.respond(b"ok")
+        await message.respond(PUBLISHED)
 
     def _tick(self, now: float) -> None:
         if len(self._records) > MAX_GATES:

@@ -213,6 +213,8 @@ def _limited(record: GateRecord, seen: CallSeen, at: float, now: float, settings
 
 
 def _hold(record: GateRecord, hold: Hold, reason: str, now: float) -> GateRecord:
+    if (record.hold, record.reason) == (hold, reason):
+        return record  # sent again
     if hold.kind is HoldKind.PIN:
         return replace(_close(record, reason, now), hold=hold)
     cause = Cause.DRAIN if hold.kind is HoldKind.DRAIN else Cause.OPERATOR
