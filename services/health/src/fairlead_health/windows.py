@@ -51,7 +51,7 @@ class Sum:
 
 
 def sums_of(frames: Iterable[CallsCompleted]) -> dict[Key, Sum]:
-    """The frames' attempts by provider, model and minute; a caller's own mistakes are left out."""
+    """The frames' attempts by provider, model and minute; a caller's own mistakes and deadlines are left out."""
     found: dict[Key, Sum] = {}
     for frame in frames:
         for call in frame.calls:

@@ -1,7 +1,7 @@
 """What is kept of many attempts: counts, sums of squares and sketches that add up, so that any window can be put together.
 
 =================  ======================================================================================
-attempts           attempts that say something of the provider: a caller's own errors are left out
+attempts           attempts that say something of the provider: a caller's own errors and deadlines are left out
 failures           those that did not end in a complete answer; a rate limit is one of them
 latency, ttft      complete answers only: a provider that fails fast must not look fast
 cost_usd, priced   complete answers whose cost is known
