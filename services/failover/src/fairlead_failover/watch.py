@@ -6,7 +6,7 @@ Knows neither a clock nor the bus, so the live controller and the dry run use th
 import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from fairlead_common.decisions.breaker import BreakerSettings
@@ -117,6 +117,8 @@ class PolicyWatch:
     ) -> list[PolicyMoved]:
         """``known``: the facts by the time after which they count, shared by all rules of this target."""
         record = self.records.get(guarded) or GateRecord(guarded.key)
+        if record.since > now:  # moved by a clock that was ahead: what is heard from now on counts
+            record = self.records[guarded] = replace(record, since=now)
         says = status.get(guarded.target.provider, "unknown")
         if record.state is GateState.OPEN and record.cause in STATES and says in rule.triggers.status:
             return []  # it is as bad as it was: the hold ends once it is not
