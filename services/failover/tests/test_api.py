@@ -1,14 +1,20 @@
 """Failover's configuration, log and figures, asked for over the bus."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fairlead_common.bus.publishing import JetStreamPublisher
 from fairlead_common.bus.rpc import RpcError
 from fairlead_common.db.database import Database
-from fairlead_common.events.health import Status
+from fairlead_common.events.calls import Attempt, Call
+from fairlead_common.events.health import ProviderStatus, ProviderStatusPublished, Status
+from fairlead_common.ids import stamp, utc_now
 from fairlead_common.operations import failover as ops
-from fairlead_common.outcomes import ErrorClass
-from fairlead_common.snapshots.failover import PolicySnapshot
+from fairlead_common.outcomes import CallState, ErrorClass
+from fairlead_common.snapshots.failover import PolicyRule, PolicySnapshot, Recovery, Triggers
+from fairlead_failover.dryrun import Rehearsal
+from nats.aio.client import Client
 from pydantic import ValidationError
 from sqlalchemy import text
 
@@ -43,6 +49,48 @@ async def test_a_dry_run_tells_what_triggers_would_have_moved(
         assert 30 <= (switch.back_at - switch.at).total_seconds() <= 45
         assert (switch.calls, switch.failed) == (0, 0)
         assert await fleet.rpc.call(ops.GET_CONFIG, ONE) == ops.FailoverConfig(workspace_id=1, version=0)
+
+
+async def test_a_dry_run_hears_of_health_to_its_end_and_says_from_when_on_calls_are_kept(
+    nats_url: str, postgres_dsn: str, fleet: Fleet, nats_client: Client, tmp_path: Path
+) -> None:
+    await fleet.report("openai", None, age_s=300)
+    stream = nats_client.jetstream()
+    await stream.purge_stream("CALLS")
+    await fleet.report("openai", *[None] * 5, age_s=20)
+    rule = {"name": "r", "chain": ["mistral"], "triggers": {"status": ["down"]}}
+    asked = ops.DryRunIn.model_validate({"workspace_id": 1, "config": {"rules": [rule]}, "hours": 1})
+    async with running(nats_url, postgres_dsn, tmp_path):
+        down = ProviderStatus(
+            provider="openai", status=Status.DOWN, since=utc_now(), sequence=1, reason="a test"
+        )
+        await JetStreamPublisher(stream).publish(ProviderStatusPublished(**stamp(), state=down, changed=True))
+        found = await fleet.rpc.call(ops.DRY_RUN, asked)
+        assert [each.cause for each in found.switches] == ["status_down"]
+        assert found.since > found.until - timedelta(minutes=5), "what came before was purged"
+        await stream.purge_stream("CALLS")
+        emptied = await fleet.rpc.call(ops.DRY_RUN, asked)
+        assert (emptied.attempts, emptied.since) == (0, emptied.until)
+
+
+def test_a_rehearsal_leaves_a_turn_after_each_second_that_passes() -> None:
+    rule = PolicyRule(name="r", triggers=Triggers(consecutive_failures=1), recovery=Recovery(hold_s=60))
+    found = Rehearsal(PolicySnapshot(workspace_id=1, version=1, rules=(rule,)))
+    call = Call(
+        call_id="c",
+        requested_model="m",
+        started_at=datetime(2026, 11, 1, tzinfo=UTC),
+        state=CallState.FAILED,
+        status=503,
+        duration_ms=1.0,
+    )
+    failed = Attempt(
+        provider="openai", model="m", offset_ms=0.0, duration_ms=1.0, error_class=ErrorClass.CONNECT
+    )
+    assert len(list(found.hear(call, failed, 1000.0))) == 1
+    found.judge()
+    assert len(found.away) == 1
+    assert len(list(found.live_until(1030.0))) == 30
 
 
 async def add_workspace(database: Database, name: str) -> int:

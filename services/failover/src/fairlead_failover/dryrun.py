@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
-from fairlead_common.bus.frames import Heard
+from fairlead_common.bus.frames import STREAM, Heard
 from fairlead_common.bus.reading import read_since
 from fairlead_common.decisions.gate_records import CallSeen
 from fairlead_common.decisions.targets import Target
@@ -49,7 +50,10 @@ class _Away:
 
 @dataclass
 class Rehearsal:
-    """A policy's watch on a virtual clock. Times are Unix seconds."""
+    """A policy's watch on a virtual clock. Times are Unix seconds.
+
+    What may take long is an iterator of steps: whoever runs through them can let others have their turn in between.
+    """
 
     policy: PolicySnapshot
     status: dict[str, str] = field(default_factory=dict)
@@ -63,35 +67,39 @@ class Rehearsal:
     def __post_init__(self) -> None:
         self._watch.policies = {self.policy.workspace_id: self.policy}
 
-    def hear(self, call: Call, attempt: Attempt, ended_at: float) -> None:
+    def hear(self, call: Call, attempt: Attempt, ended_at: float) -> Iterator[None]:
         """One attempt, in the order in which they came."""
         seen = seen_of(attempt, ended_at)
         if seen is None:
             return
         now = max(self.clock, ended_at)
-        self.live_until(now)
+        yield from self.live_until(now)
         target = Target(attempt.provider, attempt.model)
         self._count(target, seen, ours=call.workspace_id == self.policy.workspace_id)
         self._note(self._watch.hear(target, outcome_of(attempt, seen), now))
         self._called.add(target)
+        yield
 
     def judge(self) -> None:
         """A frame of calls is over."""
         self._note(self._watch.judge(self.status, self.clock, self._called))
         self._called.clear()
 
-    def say(self, provider: str, status: str) -> None:
-        """Health has said this of a provider."""
+    def say(self, at: float, provider: str, status: str) -> Iterator[None]:
+        """Health said this of a provider."""
+        yield from self.live_until(max(self.clock, at))
         self.status[provider] = status
         self._note(self._watch.judge(self.status, self.clock))
+        yield
 
-    def live_until(self, now: float) -> None:
+    def live_until(self, now: float) -> Iterator[None]:
         """Let time pass."""
         steps = 0
         while self._open and self.clock + STEP_S <= now and steps < MAX_STEPS:
             self.clock += STEP_S
             steps += 1
             self._note(self._watch.judge(self.status, self.clock))
+            yield
         self.clock = now
 
     def switches(self) -> list[ops.DryRunSwitch]:
@@ -137,37 +145,37 @@ class _Patience:
     def __init__(self) -> None:
         self._began = self._rested = time.monotonic()
 
-    async def left(self) -> bool:
-        """False when the time for reading is over."""
-        now = time.monotonic()
-        if now - self._rested > SLICE_S:
-            await asyncio.sleep(0)
-            self._rested = time.monotonic()
-        return now - self._began <= READ_S
+    async def for_(self, steps: Iterator[None]) -> bool:
+        """Run through ``steps``; False when the time for reading is over before their end."""
+        for _ in steps:
+            now = time.monotonic()
+            if now - self._rested > SLICE_S:
+                await asyncio.sleep(0)
+                self._rested = time.monotonic()
+            if now - self._began > READ_S:
+                return False
+        return True
 
 
 async def dry_run(client: Client, policy: PolicySnapshot, since: datetime, until: datetime) -> ops.DryRun:
     """Read what the streams have of this period, and rehearse. Raises what the bus raises."""
-    found, patience, complete = Rehearsal(policy), _Patience(), True
+    found, patience, complete, kept_since = Rehearsal(policy), _Patience(), True, None
     changes = await _states(client, since)
-    first = (await client.jetstream(timeout=5).stream_info("CALLS")).state.first_seq
-    async for sequence, heard in _frames(client, since):
-        if sequence == first > 1:  # what was stored before it is gone
-            since = max(since, time_of(heard.stored_at))
-        _say(found, changes, heard.stored_at)
-        for call, attempt, ended_at in heard.attempts():
-            found.hear(call, attempt, ended_at)
-            if not (complete := await patience.left()):
-                break
-        found.judge()
-        if not complete:
+    async for sequence, stored_at, frame in _frames(client, since):
+        if kept_since is None:
+            kept_since = time_of(stored_at) if await _is_oldest(client, sequence) else since
+        steps = chain(_said(found, changes, stored_at), _heard(found, frame, stored_at))
+        if not (complete := await patience.for_(steps)):
             break
     end = until.timestamp() if complete else found.clock
-    _say(found, changes, end)
-    found.live_until(max(found.clock, end))
+    if complete:
+        steps = chain(_said(found, changes, end), found.live_until(max(found.clock, end)))
+        complete = await patience.for_(steps)
+    if kept_since is None and await _is_emptied(client):
+        kept_since = until
     return ops.DryRun(
-        since=since,
-        until=time_of(end),
+        since=max(since, kept_since or since),
+        until=time_of(end if complete else found.clock),
         complete=complete,
         attempts=found.attempts,
         switches=found.switches(),
@@ -185,16 +193,34 @@ async def _states(client: Client, since: datetime) -> list[tuple[float, str, str
     )
 
 
-def _say(found: Rehearsal, changes: list[tuple[float, str, str]], until: float) -> None:
+def _said(found: Rehearsal, changes: list[tuple[float, str, str]], until: float) -> Iterator[None]:
     """What health had said until then."""
     while changes and changes[-1][0] <= until:
-        at, provider, status = changes.pop()
-        found.live_until(max(found.clock, at))
-        found.say(provider, status)
+        yield from found.say(*changes.pop())
 
 
-async def _frames(client: Client, since: datetime) -> AsyncIterator[tuple[int, Heard]]:
-    """What the stream of calls has from ``since`` on, oldest first, each with its place in the stream."""
+def _heard(found: Rehearsal, frame: CallsCompleted | None, stored_at: float) -> Iterator[None]:
+    """The calls of a frame; None = it cannot be read, as the controller has said when it came."""
+    if frame is not None:
+        for call, attempt, ended_at in Heard(frame, stored_at).attempts():
+            yield from found.hear(call, attempt, ended_at)
+        found.judge()
+
+
+async def _is_oldest(client: Client, sequence: int) -> bool:
+    """What was stored before this message is gone."""
+    state = (await client.jetstream(timeout=5).stream_info(STREAM)).state
+    return 1 < sequence <= state.first_seq
+
+
+async def _is_emptied(client: Client) -> bool:
+    """There were calls, and none is kept any more."""
+    state = (await client.jetstream(timeout=5).stream_info(STREAM)).state
+    return state.messages == 0 and state.first_seq > 1
+
+
+async def _frames(client: Client, since: datetime) -> AsyncIterator[tuple[int, float, CallsCompleted | None]]:
+    """What the stream of calls has from ``since`` on, oldest first: place, time of storage, content."""
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_TIME,
         opt_start_time=since,
@@ -205,7 +231,7 @@ async def _frames(client: Client, since: datetime) -> AsyncIterator[tuple[int, H
     )
     jetstream = client.jetstream(timeout=5)
     subscription = await jetstream.pull_subscribe(
-        f"{CallsCompleted.subject_prefix}.>", stream="CALLS", config=config
+        f"{CallsCompleted.subject_prefix}.>", stream=STREAM, config=config
     )
     try:
         while (await subscription.consumer_info()).num_pending:
@@ -214,11 +240,14 @@ async def _frames(client: Client, since: datetime) -> AsyncIterator[tuple[int, H
             except TimeoutError:
                 continue
             for message in messages:
-                try:
-                    frame = CallsCompleted.model_validate_json(message.data)
-                except ValidationError:
-                    continue  # the controller has said so when it came
-                stored_at = message.metadata.timestamp.timestamp()
-                yield message.metadata.sequence.stream, Heard(frame, stored_at)
+                at = message.metadata
+                yield at.sequence.stream, at.timestamp.timestamp(), _frame(message.data)
     finally:
         await subscription.unsubscribe()
+
+
+def _frame(data: bytes) -> CallsCompleted | None:
+    try:
+        return CallsCompleted.model_validate_json(data)
+    except ValidationError:
+        return None

@@ -28,6 +28,7 @@ from fairlead_common.snapshots.failover import PolicyRule, PolicySnapshot
 KEPT: Final = 1000
 """Outcomes of one target that are remembered at most: a busier target is judged by its last ones, and that is said."""
 MAX_TARGETS: Final = 2048
+NOTHING: Final = facts(())
 STATES: Final = (Cause.STATUS_DOWN, Cause.STATUS_DEGRADED)
 
 
@@ -134,7 +135,9 @@ class PolicyWatch:
         return self._take(guarded, after, found.evidence, found.samples)
 
     def _facts(self, target: Target, begin: float) -> Facts:
-        outcomes = self._outcomes.get(target, deque())
+        outcomes = self._outcomes.get(target)
+        if not outcomes or outcomes[-1].at <= begin:
+            return NOTHING
         cut = len(outcomes) == KEPT and outcomes[0].at > begin
         return facts((each for each in outcomes if each.at > begin), cut=cut)
 
