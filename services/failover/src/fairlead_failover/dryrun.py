@@ -1,11 +1,11 @@
 """What the triggers of a configuration would have moved: stored calls through the live code, by a virtual clock."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
 from typing import Final
 
 from fairlead_common.bus.frames import STREAM, Heard
@@ -164,12 +164,12 @@ async def dry_run(client: Client, policy: PolicySnapshot, since: datetime, until
     async for sequence, stored_at, frame in _frames(client, since):
         if kept_since is None:
             kept_since = time_of(stored_at) if await _is_oldest(client, sequence) else since
-        steps = chain(_said(found, changes, stored_at), _heard(found, frame, stored_at))
+        steps = itertools.chain(_said(found, changes, stored_at), _heard(found, frame, stored_at))
         if not (complete := await patience.for_(steps)):
             break
-    end = until.timestamp() if complete else found.clock
+    end = until.timestamp()
     if complete:
-        steps = chain(_said(found, changes, end), found.live_until(max(found.clock, end)))
+        steps = itertools.chain(_said(found, changes, end), found.live_until(max(found.clock, end)))
         complete = await patience.for_(steps)
     if kept_since is None and await _is_emptied(client):
         kept_since = until
