@@ -99,6 +99,15 @@ def test_a_gate_that_a_clock_ahead_of_ours_has_closed_hears_calls_all_the_same()
     assert [each.record.state for each in moved] == [GateState.OPEN]
 
 
+def test_a_wait_that_a_clock_ahead_of_ours_began_is_as_long_as_it_was_meant_to_be() -> None:
+    watch = watching(consecutive_failures=2)
+    ahead = GateRecord(
+        GUARDED.key, state=GateState.OPEN, since=NOW + 3600, opened_at=NOW + 3600, retry_at=NOW + 3605
+    )
+    watch.records = {GUARDED: ahead}
+    assert live(watch, NOW, 20) == ["recovering", "closed"]
+
+
 def test_gates_of_rules_that_are_gone_close() -> None:
     watch = watching(consecutive_failures=1)
     record = replace(GateRecord("x"), state=GateState.OPEN, opened_at=NOW)

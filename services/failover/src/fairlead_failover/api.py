@@ -27,7 +27,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fairlead_failover.acts import ACT_SUBJECT, TAKEN, Act
 from fairlead_failover.analytics import figures
-from fairlead_failover.checks import Refused, check, meant
+from fairlead_failover.checks import Refused, check
 from fairlead_failover.controller import JOB
 from fairlead_failover.dryrun import dry_run
 from fairlead_failover.news import FLEET_KEY
@@ -138,7 +138,7 @@ class FailoverApi:
         catalog = self._catalog(DEFAULT_WORKSPACE)
         if request.model is None or Target(request.provider, request.model) in catalog.entries:
             return []
-        names = meant(request.key, catalog)
+        names = catalog.meant(request.key)
         return [f"'{request.key}' is not in the catalog; the hold is for those who call it so; {names}"]
 
     async def _act(self, provider: str, act: Act) -> ops.FailoverState:

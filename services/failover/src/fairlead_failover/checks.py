@@ -1,6 +1,5 @@
 """Is a failover configuration usable? Names are held against the catalog; what can never work is refused with its place."""
 
-import difflib
 from collections.abc import Sequence
 
 from fairlead_common.decisions.conditions import ConditionError
@@ -82,15 +81,8 @@ def _targets(name: str, place: str, catalog: Catalog, providers: frozenset[str])
     except UnknownModel:
         found = []
     if not found:
-        raise Refused("unknown_model", f"{place}: '{name}' is not in the catalog; {meant(name, catalog)}")
+        raise Refused("unknown_model", f"{place}: '{name}' is not in the catalog; {catalog.meant(name)}")
     return found
-
-
-def meant(name: str, catalog: Catalog) -> str:
-    """What a name that the catalog does not know may stand for."""
-    classes = {f"class:{each}" for entry in catalog.entries.values() for each in entry.classes}
-    near = difflib.get_close_matches(name, sorted({str(target) for target in catalog.entries} | classes), n=3)
-    return f"did you mean {', '.join(near)}?" if near else "GET /api/providers/models lists what there is"
 
 
 def _lacking(place: str, first: Sequence[Target], then: Sequence[Target], catalog: Catalog) -> list[str]:

@@ -240,9 +240,8 @@ class Controller:
         ]
         for key in moving:
             self._observe(key, Tick(), now)
-        if (
-            now - self._judged_at >= JUDGE_S and self._policies.synced.is_set()
-        ):  # a rule not heard of is not gone
+        rules_known = self._policies.synced.is_set()  # one that was not heard of yet is not gone
+        if rules_known and now - self._judged_at >= JUDGE_S:
             self._judged_at = now
             self._move_policies(self._watch.judge(self._said(), now))
 

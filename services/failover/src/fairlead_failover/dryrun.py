@@ -205,6 +205,7 @@ def _heard(found: Rehearsal, frame: CallsCompleted | None, stored_at: float) -> 
         for call, attempt, ended_at in Heard(frame, stored_at).attempts():
             yield from found.hear(call, attempt, ended_at)
         found.judge()
+    yield
 
 
 async def _is_oldest(client: Client, sequence: int) -> bool:

@@ -6,7 +6,7 @@ Knows neither a clock nor the bus, so the live controller and the dry run use th
 import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from fairlead_common.decisions.breaker import BreakerSettings
@@ -19,7 +19,7 @@ from fairlead_common.decisions.gate_records import (
     Tick,
     Triggered,
 )
-from fairlead_common.decisions.gates import advance, closed, switch_of
+from fairlead_common.decisions.gates import advance, closed, set_right, switch_of
 from fairlead_common.decisions.plan import GateState
 from fairlead_common.decisions.targets import Target
 from fairlead_common.decisions.triggers import Facts, Outcome, acceptable, facts, tripped
@@ -29,7 +29,7 @@ KEPT: Final = 1000
 """Outcomes of one target that are remembered at most: a busier target is judged by its last ones, and that is said."""
 MAX_TARGETS: Final = 2048
 NOTHING: Final = facts(())
-STATES: Final = (Cause.STATUS_DOWN, Cause.STATUS_DEGRADED)
+BY_STATUS: Final = (Cause.STATUS_DOWN, Cause.STATUS_DEGRADED)
 
 
 class Guarded(NamedTuple):
@@ -117,11 +117,11 @@ class PolicyWatch:
         known: dict[float, Facts],
     ) -> list[PolicyMoved]:
         """``known``: the facts by the time after which they count, shared by all rules of this target."""
-        record = self.records.get(guarded) or GateRecord(guarded.key)
-        if record.since > now:  # moved by a clock that was ahead: what is heard from now on counts
-            record = self.records[guarded] = replace(record, since=now)
+        record = set_right(self.records.get(guarded) or GateRecord(guarded.key), now)
+        if guarded in self.records:
+            self.records[guarded] = record
         says = status.get(guarded.target.provider, "unknown")
-        if record.state is GateState.OPEN and record.cause in STATES and says in rule.triggers.status:
+        if record.state is GateState.OPEN and record.cause in BY_STATUS and says in rule.triggers.status:
             return []  # it is as bad as it was: the hold ends once it is not
         if record.state is not GateState.CLOSED:
             return self._take(guarded, advance(record, Tick(), now, settings_of(rule)))

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from fairlead_common.decisions.fitness import CLOSED, fleet_gate, out_for_now, unfit
-from fairlead_common.decisions.plan import Excluded, FleetView, Gate, RouteRequest
+from fairlead_common.decisions.fitness import fleet_gate, out_for_now, unfit
+from fairlead_common.decisions.plan import CLOSED, Excluded, FleetView, Gate, RouteRequest
 from fairlead_common.decisions.strategies import Contenders
 from fairlead_common.decisions.table import CompiledRule, Lineup
 from fairlead_common.decisions.targets import Entrant, Target

@@ -3,15 +3,11 @@
 The answers are in words for people: they are what ``explain`` shows and what a caller reads whom nobody can serve.
 """
 
-from typing import Final
-
 from fairlead_common.decisions import scores
 from fairlead_common.decisions.conditions import Conditions
-from fairlead_common.decisions.plan import FleetView, Gate, GateState, RouteRequest, narrower
+from fairlead_common.decisions.plan import CLOSED, FleetView, Gate, GateState, RouteRequest, narrower
 from fairlead_common.decisions.targets import Entrant, Target
 from fairlead_common.snapshots.failover import PolicySnapshot
-
-CLOSED: Final = Gate()
 
 
 def unfit(

@@ -53,8 +53,7 @@ MAX_SETBACKS: Final = 5
 
 def advance(record: GateRecord, observation: Observation, now: float, settings: GateSettings) -> GateRecord:
     """The record after ``observation``; ``sequence`` has grown when the gate changed."""
-    if record.since > now:
-        record = _set_back(record, now)
+    record = set_right(record, now)
     match observation:
         case StatusSeen():
             return _status(record, observation, now, settings)
@@ -108,11 +107,13 @@ def absorbed(record: GateRecord, now: float) -> GateRecord:
     )
 
 
-def _set_back(record: GateRecord, now: float) -> GateRecord:
-    """Moved by a clock that was ahead of this one: of another replica, or of this one before it was put right.
+def set_right(record: GateRecord, now: float) -> GateRecord:
+    """A gate that a clock ahead of this one has moved (another replica's, or this one's before it was set back), as if now.
 
     Else calls would be taken for older than the move, and waits for longer than they are meant to be, until then.
     """
+    if record.since <= now:
+        return record
     retry_at = record.retry_at
     if retry_at is not None and record.hold is None:
         retry_at -= record.since - now

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fairlead_common.decisions.clusters import Prediction
 from fairlead_common.decisions.cost_limit import CostLimit
@@ -53,6 +53,9 @@ class Gate:
     """An operator wants the traffic here, whatever health and the other gate say."""
     held: bool = False
     """An operator wants no traffic here."""
+
+
+CLOSED: Final = Gate()
 
 
 def narrower(wide: Gate, own: Gate) -> Gate:

@@ -5,8 +5,8 @@ from typing import Final
 
 from fairlead_common.decisions.choosing import Ordered
 from fairlead_common.decisions.field import Field
-from fairlead_common.decisions.fitness import CLOSED
 from fairlead_common.decisions.plan import (
+    CLOSED,
     Excluded,
     FleetView,
     GateState,

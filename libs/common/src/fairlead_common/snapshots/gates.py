@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from fairlead_common.decisions.plan import Gate, narrower
+from fairlead_common.decisions.plan import CLOSED, Gate, narrower
 from fairlead_common.decisions.targets import Target
 from fairlead_common.snapshots.failover import FleetGate
 
@@ -31,7 +31,6 @@ class Gates:
         return narrower(wide, own).share <= 0.0
 
 
-CLOSED: Final = Gate()
 GRACE_S: Final = 5.0
 """A hold that nobody has ended is over this long after its time: a controller, who ends it in steps, goes first."""
 NO_GATES = Gates()

@@ -99,6 +99,13 @@ class Catalog:
         known = [*self._names, *(str(target) for target in self.entries)]
         return tuple(difflib.get_close_matches(name, known, n=3, cutoff=0.6))
 
+    def meant(self, name: str) -> str:
+        """What a name that is neither a provider, a class nor a target of this catalog may stand for, in words."""
+        classes = {f"class:{each}" for entry in self.entries.values() for each in entry.classes}
+        known = sorted({*self.providers, *classes, *map(str, self.entries)})
+        near = difflib.get_close_matches(name, known, n=3)
+        return f"did you mean {', '.join(near)}?" if near else "GET /api/providers/models lists what there is"
+
     def equivalents(self, target: Target) -> list[Equivalent]:
         """Who can stand in for ``target``: declared ones, then those that share a class, its first class first.
 

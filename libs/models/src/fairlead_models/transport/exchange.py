@@ -20,7 +20,7 @@ from fairlead_models.transport.protocol import (
 )
 
 TICK_S = 0.001
-"""The event loop's timers may be early by this much."""
+"""The event loop's timers may be early by this much; so long is left as well for reading what has come already."""
 NAMES = {
     spelling.encode(): name
     for name in (

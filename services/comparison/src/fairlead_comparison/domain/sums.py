@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from fairlead_common import sketch
-from fairlead_common.outcomes import Bucket, ErrorClass
+from fairlead_common.outcomes import ErrorClass
 
 
 class SumKey(NamedTuple):
@@ -66,9 +66,7 @@ class Sums:
         output_tokens: int | None,
         cost_usd: float | None,
     ) -> None:
-        """Add one attempt."""
-        if error is not None and error.bucket is Bucket.CALLER:
-            return
+        """Add one attempt that says something of the provider."""
         self.attempts += 1
         if error is not None:
             self.failures += 1

@@ -14,7 +14,6 @@ from fairlead_models.catalog.catalog import Catalog
 from fastapi import APIRouter, HTTPException, Query
 
 from fairlead_edge.control.dependencies import FleetNow, Rpc, WorkspaceId
-from fairlead_edge.control.problems import meant
 
 router = APIRouter(prefix="/api/providers/compare", tags=["compare"])
 
@@ -187,10 +186,8 @@ def _refuse_unknown(names: Collection[str], catalog: Catalog) -> None:
     """Who was measured may have left the catalog since; who is in neither was misspelt."""
     known = {str(target) for target in catalog.entries} | {target.provider for target in catalog.entries}
     for name in sorted(set(names) - known):
-        near = meant(name, sorted(each for each in known if ("/" in each) == ("/" in name)))
-        raise HTTPException(
-            404, f"targets: nothing is called '{name}', and nothing was measured of it; {near}"
-        )
+        text = f"targets: nothing is called '{name}', and nothing was measured of it; {catalog.meant(name)}"
+        raise HTTPException(404, text)
 
 
 def _seconds(window: str) -> int:

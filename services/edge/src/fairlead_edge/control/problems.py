@@ -27,7 +27,7 @@ def _sentence(problem: Mapping[str, Any], schema: Schema) -> str:
     if kind in NO_OBJECT and location == (BODY,):
         return f"{BODY} must be a JSON object, sent with 'Content-Type: application/json'"
     if kind == "extra_forbidden":
-        return f"{place}: there is no such field; {meant(str(location[-1]), _known(schema, location[:-1]))}"
+        return f"{place}: there is no such field; {_meant(str(location[-1]), _known(schema, location[:-1]))}"
     if kind == "value_error":
         return f"{place}: {problem['ctx']['error']}"
     meanings = [each["description"] for each in _at(schema, location) if "description" in each]
@@ -42,21 +42,21 @@ def _place(schema: Schema, location: Location, *, unknown: bool) -> str:
     Args:
         unknown: the last step is a field that there is not.
     """
-    last = len(location) - 1
-    steps = [
-        part
-        for position, part in enumerate(location)
-        if position == 0
-        or location[0] != BODY
-        or isinstance(part, int)
-        or (unknown and position == last)
-        or any(_inside(each, part) for each in _at(schema, location[:position]))
-    ]
+    steps = list(location)
+    if location[0] == BODY:
+        last = len(location) - 1
+        steps = [
+            part
+            for position, part in enumerate(location)
+            if position == 0
+            or isinstance(part, int)
+            or (unknown and position == last)
+            or any(_inside(each, part) for each in _at(schema, location[:position]))
+        ]
     return ".".join(map(str, steps))
 
 
-def meant(name: str, known: Sequence[str]) -> str:
-    """What a misspelt name may have been, or all that there is."""
+def _meant(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3)
     return f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known)}"
 

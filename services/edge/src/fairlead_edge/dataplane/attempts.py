@@ -71,6 +71,7 @@ class Attempts:
         """Those whose attempt had less time than their provider's row gives them."""
         self._model: str | None = None
         self._stands_in = plan.stands_in
+        """The first attempt went to somebody who was not named."""
 
     def __aiter__(self) -> "Attempts":
         return self
@@ -112,7 +113,10 @@ class Attempts:
         return Step(target, Reason.RETRY)
 
     def keep_to_one_model(self) -> None:
-        """Only the model that was meant may answer, whoever serves it; where nobody is well who does, who was named."""
+        """Only one model may answer, whoever serves it: the first target's, or that of whom a stand-in goes before.
+
+        When nobody who serves it is well, the one who was meant is tried all the same.
+        """
         meant = self._plan.instead_of
         if not self._plan.stands_in or meant is None:
             self._model = self._plan.steps[0].target.model
